@@ -1,0 +1,221 @@
+/* bitcask_types.h - the vocabulary of libbitcask: statuses, attributes, entries, options.
+ *
+ * Holds the public data types and nothing that acts. It stands on the lowest floor so that every module of
+ * the store speaks of a status or an attribute in the same words; bitcask.h includes it, and programs
+ * include bitcask.h alone.
+ */
+#ifndef BITCASK_TYPES_H
+#define BITCASK_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a call came to. A miss is a status and no error. Each says what it leaves unchanged: unless noted, a
+ * call that does not return BITCASK_OK changed nothing. */
+typedef enum bitcask_status {
+    BITCASK_OK = 0,
+    BITCASK_NOT_FOUND,        /* no such key or partition, or a query's end */
+    BITCASK_EXISTS,           /* the name is taken */
+    BITCASK_NOT_EMPTY,        /* the partition holds keys or partitions */
+    BITCASK_IS_PARTITION,     /* the name is a partition where a key is wanted */
+    BITCASK_NOT_PARTITION,    /* the name is a key where a partition is wanted */
+    BITCASK_BAD_NAME,         /* a name that no mount could show: see bitcask_check_name() */
+    BITCASK_NAME_TOO_LONG,    /* a name of more than 255 bytes */
+    BITCASK_BAD_ARGUMENT,     /* an argument outside its documented range */
+    BITCASK_TOO_LARGE,        /* the value, the attributes or the batch exceed their limit */
+    BITCASK_VERSION_MISMATCH, /* if_version named another version than the key has */
+    BITCASK_LOOP,             /* a partition would be moved into itself */
+    BITCASK_READ_ONLY,        /* the store was opened read-only, or its filesystem is */
+    BITCASK_IN_USE,           /* another process writes (or repairs) the store */
+    BITCASK_NOT_A_STORE,      /* the path is no store: a file, or a directory with other things in it */
+    BITCASK_NEWER_FORMAT,     /* written by a newer version of this software */
+    BITCASK_UNSAFE,           /* the store belongs to someone else, or others may write to it */
+    BITCASK_DENIED,           /* the operating system refuses access */
+    BITCASK_CORRUPT,          /* stored bytes fail their check; never handed out */
+    BITCASK_POISONED,         /* an fsync failed earlier: the partition takes no writes until reopened */
+    BITCASK_NO_SPACE,         /* the disk is full */
+    BITCASK_QUOTA,            /* the disk quota is used up */
+    BITCASK_TOO_MANY_FILES,   /* out of file descriptors */
+    BITCASK_IO,               /* the disk failed; a write it hit may or may not be there after a crash */
+    BITCASK_NO_MEMORY,
+    BITCASK_UNSUPPORTED       /* the filesystem below lacks something that the store needs */
+} bitcask_status;
+
+/* Limits. */
+#define BITCASK_NAME_MAX 255u                        /* bytes in one name */
+#define BITCASK_VALUE_MAX (256u * 1024u * 1024u)     /* bytes in one value */
+#define BITCASK_BATCH_MAX (64u * 1024u * 1024u)      /* encoded bytes of a batch of more than one record */
+#define BITCASK_XATTRS_MAX (64u * 1024u)             /* encoded bytes of a key's extended attributes */
+
+/* Which members of a bitcask_attrs are given. */
+enum {
+    BITCASK_ATTR_MODE = 1u << 0,
+    BITCASK_ATTR_UID = 1u << 1,
+    BITCASK_ATTR_GID = 1u << 2,
+    BITCASK_ATTR_MTIME = 1u << 3,
+    BITCASK_ATTR_CTIME = 1u << 4,
+    BITCASK_ATTR_ATIME = 1u << 5,
+    BITCASK_ATTR_INO = 1u << 6,
+    BITCASK_ATTR_RDEV = 1u << 7,
+    BITCASK_ATTR_EXPIRY = 1u << 8,
+    BITCASK_ATTR_XATTRS = 1u << 9,
+    BITCASK_ATTR_ALL = (1u << 10) - 1
+};
+
+/* The metadata of a key or a partition. A member counts only where its bit is set in `present`; an absent one
+ * takes no room on disk. Times are nanoseconds since 1970, so 1677 to 2262. */
+typedef struct bitcask_attrs {
+    uint32_t present; /* BITCASK_ATTR_* */
+    uint32_t mode;    /* type and permissions as in stat(2); absent: a regular file, 0644, or a directory, 0755 */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t rdev;      /* device number of a device node */
+    int64_t mtime_ns;   /* absent: the version */
+    int64_t ctime_ns;   /* absent: the version */
+    int64_t atime_ns;   /* absent: the mtime */
+    int64_t expiry_ns;  /* absent: never */
+    uint64_t ino;       /* absent: derived from partition id and name */
+    const void *xattrs; /* opaque bytes, kept as they are; not owned. Stat and query only say whether there are any */
+    size_t xattrs_size; /* at most BITCASK_XATTRS_MAX */
+} bitcask_attrs;
+
+typedef enum bitcask_kind { BITCASK_KEY = 0, BITCASK_PARTITION = 1 } bitcask_kind;
+
+/* What is known of a name without reading its value. */
+typedef struct bitcask_entry {
+    const void *key; /* the name; whose memory it is and how long it lives, the call says that fills this in */
+    size_t key_size;
+    bitcask_kind kind;
+    bitcask_attrs attrs;   /* as stored, except: mtime, ctime and ino are always filled in and present */
+    uint64_t version;      /* nanoseconds since 1970, strictly growing in a partition */
+    uint64_t value_size;   /* bytes; 0 for a partition */
+    uint64_t ino;          /* stable inode number: a partition's id (the root's 1), a key's stored or derived one */
+    uint64_t partition_id; /* of a partition; 0 for a key */
+} bitcask_entry;
+
+/* When an acknowledged put is on stable storage without being asked for. */
+typedef enum bitcask_sync_policy {
+    BITCASK_SYNC_INTERVAL = 0, /* at most sync_interval_ms later */
+    BITCASK_SYNC_ALWAYS,       /* before the call returns */
+    BITCASK_SYNC_OS            /* when the operating system sees fit, or at a sync call, or at close */
+} bitcask_sync_policy;
+
+typedef enum bitcask_log_level { BITCASK_LOG_INFO = 0, BITCASK_LOG_WARNING, BITCASK_LOG_ERROR } bitcask_log_level;
+
+/* Options of bitcask_open(); bitcask_options_init() fills in the defaults. */
+typedef struct bitcask_options {
+    bool read_only; /* beside a running writer too; nothing on disk is changed */
+    bool create;    /* make the store if path is absent or an empty directory */
+    bitcask_sync_policy sync;
+    unsigned sync_interval_ms;   /* default 1000; 1 to 3,600,000 */
+    unsigned max_open;           /* partitions open at once; 0: derived from RLIMIT_NOFILE */
+    unsigned lock_wait_ms;       /* how long to wait for a writer that is closing, to read as well; default 0 */
+    uint64_t segment_size;       /* bytes; default 256 MiB; 64 KiB to 4 GiB - 1 */
+    /* Called with one line, without a newline, for what happens outside any call's result (a tail cut at open,
+     * a background sync that failed). From any thread; must not call the library. NULL: silence. */
+    void (*log)(void *context, bitcask_log_level level, const char *line);
+    void *log_context;
+} bitcask_options;
+
+/* Flags of writes. */
+enum {
+    BITCASK_DURABLE = 1u << 0,    /* on stable storage when the call returns, the path of partitions to it too */
+    BITCASK_IF_ABSENT = 1u << 1,  /* BITCASK_EXISTS if the name is taken */
+    BITCASK_IF_VERSION = 1u << 2, /* BITCASK_VERSION_MISMATCH unless the key has if_version */
+    BITCASK_NOREPLACE = 1u << 3,  /* move: BITCASK_EXISTS if the target is there */
+    BITCASK_EXCHANGE = 1u << 4    /* move: swap the two, which must both be there */
+};
+
+/* Options of a put or delete; NULL stands for all zero. */
+typedef struct bitcask_write_options {
+    unsigned flags;             /* BITCASK_DURABLE, BITCASK_IF_ABSENT, BITCASK_IF_VERSION */
+    const bitcask_attrs *attrs; /* put only; NULL: none. Not owned, read during the call */
+    uint64_t if_version;
+    uint64_t reserved; /* bytes of bitcask_reserve() that this write uses up if it succeeds */
+} bitcask_write_options;
+
+/* One rename: see bitcask_move(). */
+struct bitcask_partition;
+typedef struct bitcask_move_item {
+    struct bitcask_partition *from;
+    const void *from_key;
+    size_t from_key_size;
+    struct bitcask_partition *to;
+    const void *to_key;
+    size_t to_key_size;
+    unsigned flags;             /* BITCASK_NOREPLACE or BITCASK_EXCHANGE */
+    const bitcask_attrs *attrs; /* members to set in what is moved (its ctime, say), NULL: none; not for EXCHANGE */
+} bitcask_move_item;
+
+/* Options of a query; all zero: every key and partition, in order. Bounds are compared by memcmp. */
+typedef struct bitcask_query_options {
+    const void *from; /* first name wanted, NULL: no lower bound */
+    size_t from_size;
+    bool from_exclusive; /* also the way to resume after a name, whether it still exists or not */
+    const void *to;      /* last name wanted, NULL: no upper bound */
+    size_t to_size;
+    bool to_exclusive;
+    const void *prefix; /* only names that begin so, NULL: all */
+    size_t prefix_size;
+    uint64_t limit; /* at most so many, 0: no limit */
+    bool reverse;   /* from the last to the first */
+    bool keys;      /* keys and partitions: both false means both */
+    bool partitions;
+} bitcask_query_options;
+
+/* Counts since the store was opened, and sizes as they are now, of the partitions that are open. Bytes and syncs are
+ * those of the whole process, if it has several stores open. */
+typedef struct bitcask_stats {
+    uint64_t partitions_open;
+    uint64_t live_keys;       /* keys and partitions with a name */
+    uint64_t live_bytes;      /* encoded records that the index points at */
+    uint64_t dead_bytes;      /* the rest of the data files */
+    uint64_t data_bytes;      /* data files, headers included */
+    uint64_t segments;        /* data files */
+    uint64_t index_bytes;     /* memory of the indexes, key bytes included */
+    uint64_t key_bytes;       /* of these, the keys themselves */
+    uint64_t damaged_regions; /* found at opening: bytes that fail their check in front of the durable mark */
+    uint64_t bytes_written;
+    uint64_t bytes_read;
+    uint64_t puts;
+    uint64_t deletes;
+    uint64_t gets;
+    uint64_t syncs;            /* fsync and fdatasync calls */
+    uint64_t partition_opens;  /* how often a partition was opened, and scanned */
+    uint64_t partition_closes; /* how often one was closed to make room */
+} bitcask_stats;
+
+/* What bitcask_dump() says of one stretch of a data file. */
+typedef enum bitcask_dump_state {
+    BITCASK_DUMP_HEADER = 0, /* the file's header; key is the partition's last known path */
+    BITCASK_DUMP_GOOD,       /* a record that verifies */
+    BITCASK_DUMP_BAD_VALUE,  /* head and key verify, the value does not */
+    BITCASK_DUMP_BAD         /* bytes that are no record; size says how many */
+} bitcask_dump_state;
+
+typedef struct bitcask_dump_record {
+    const char *file; /* name of the data file in its directory */
+    bitcask_dump_state state;
+    uint64_t offset; /* bytes from the file's start */
+    uint64_t size;   /* bytes of the whole stretch */
+    uint64_t version;
+    const char *flags; /* names joined by commas, "-" when there are none */
+    const void *key;   /* valid during the call */
+    size_t key_size;
+    uint64_t attrs_size;
+    uint64_t value_size;
+    uint64_t partition_id; /* header only, as the next two */
+    uint64_t parent_id;
+    uint32_t segment_id;
+} bitcask_dump_record;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

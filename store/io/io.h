@@ -1,0 +1,102 @@
+/* io.h - the seam: every system call of the store goes through a struct bc_io.
+ *
+ * Raw operations behave like their system calls: they may be short, they may be interrupted, and they return
+ * a negative errno. What the store calls are the bc_io_* functions below: they finish short transfers, retry
+ * EINTR (never a failed fsync) and turn an errno into a status with a detail line. Tests put a simulated disk,
+ * or one that fails at call N, behind the same table.
+ *
+ * Files are named relative to an open directory; nothing follows a symbolic link. Handles are small integers,
+ * -1 is none. Threads: any.
+ */
+#ifndef BC_IO_H
+#define BC_IO_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/status.h"
+
+enum {
+    BC_OPEN_READ = 0,
+    BC_OPEN_WRITE = 1u << 0,     /* read and write */
+    BC_OPEN_CREATE = 1u << 1,    /* create if absent, mode 0600 */
+    BC_OPEN_EXCLUSIVE = 1u << 2, /* with CREATE: fail with EEXIST if present */
+    BC_OPEN_TRUNCATE = 1u << 3,
+    BC_OPEN_DIRECTORY = 1u << 4 /* a directory, for the at-argument and for sync_dir */
+};
+
+#define BC_AT_CWD (-100) /* as at-argument: name is a path, and symbolic links in its directories are followed */
+
+enum bc_lock_kind { BC_LOCK_SHARED, BC_LOCK_EXCLUSIVE, BC_LOCK_NONE };
+
+struct bc_file_info {
+    uint64_t size;
+    uint32_t mode; /* st_mode */
+    uint32_t uid;
+    bool is_directory;
+    bool is_regular;
+};
+
+struct bc_io;
+
+/* One table per disk; context is the disk's own. Each returns >= 0, or a negative errno. */
+struct bc_io_ops {
+    int (*open)(struct bc_io *io, int at, const char *name, unsigned flags);
+    int (*close)(struct bc_io *io, int fd);
+    ssize_t (*pread)(struct bc_io *io, int fd, void *data, size_t size, uint64_t offset);
+    ssize_t (*pwritev)(struct bc_io *io, int fd, const struct iovec *iov, int count, uint64_t offset);
+    int (*fdatasync)(struct bc_io *io, int fd);  /* file: content and size */
+    int (*sync_dir)(struct bc_io *io, int fd);   /* directory: the names in it */
+    int (*truncate)(struct bc_io *io, int fd, uint64_t size);
+    int (*allocate)(struct bc_io *io, int fd, uint64_t offset, uint64_t size); /* room on disk, file size unchanged */
+    int (*info)(struct bc_io *io, int fd, struct bc_file_info *info);
+    int (*mkdir)(struct bc_io *io, int at, const char *name); /* mode 0700 */
+    int (*rmdir)(struct bc_io *io, int at, const char *name);
+    int (*rename)(struct bc_io *io, int at, const char *from, const char *to); /* within one directory */
+    int (*unlink)(struct bc_io *io, int at, const char *name);
+    /* Calls each(context, name) for every entry but . and .., in any order; each returns false to stop. */
+    int (*list)(struct bc_io *io, int fd, bool (*each)(void *context, const char *name), void *context);
+    /* A lock on size bytes from start, held by the open file until unlocked or closed, against other opens of
+     * it in this process and others. -EAGAIN when it is taken. */
+    int (*lock)(struct bc_io *io, int fd, enum bc_lock_kind kind, uint64_t start, uint64_t size);
+    int64_t (*now_ns)(struct bc_io *io);              /* wall clock, nanoseconds since 1970 */
+    int (*random)(struct bc_io *io, void *data, size_t size); /* unpredictable bytes */
+};
+
+struct bc_io {
+    const struct bc_io_ops *ops;
+    void *context;
+    /* Counted by the bc_io_* functions, atomically; read them with bc_io_count(). */
+    uint64_t bytes_read;
+    uint64_t bytes_written;
+    uint64_t syncs;
+};
+
+/* The machine's own disk. Static, shared by all, counters are process-wide. Not owned. */
+struct bc_io *bc_io_posix(void);
+
+/* Each names the file in its detail line; fd variants take it as `name` (not owned, for the message only). */
+bc_status bc_io_open(struct bc_io *io, int at, const char *name, unsigned flags, int *fd);
+bc_status bc_io_close(struct bc_io *io, int *fd); /* sets *fd to -1; -1 is fine */
+/* Reads up to size bytes; *got is less only at the end of the file. */
+bc_status bc_io_read(struct bc_io *io, int fd, const char *name, void *data, size_t size, uint64_t offset, size_t *got);
+/* Writes all of it, or fails with some of it written. count may exceed IOV_MAX; iov is left as it was. */
+bc_status bc_io_write(struct bc_io *io, int fd, const char *name, const struct iovec *iov, int count, uint64_t offset);
+bc_status bc_io_sync(struct bc_io *io, int fd, const char *name);     /* fdatasync; not retried when it fails */
+bc_status bc_io_sync_dir(struct bc_io *io, int fd, const char *name);
+bc_status bc_io_truncate(struct bc_io *io, int fd, const char *name, uint64_t size);
+bc_status bc_io_allocate(struct bc_io *io, int fd, const char *name, uint64_t offset, uint64_t size);
+bc_status bc_io_info(struct bc_io *io, int fd, const char *name, struct bc_file_info *info);
+bc_status bc_io_mkdir(struct bc_io *io, int at, const char *name);
+bc_status bc_io_rmdir(struct bc_io *io, int at, const char *name);
+bc_status bc_io_rename(struct bc_io *io, int at, const char *from, const char *to);
+bc_status bc_io_unlink(struct bc_io *io, int at, const char *name);
+bc_status bc_io_list(struct bc_io *io, int fd, const char *name, bool (*each)(void *context, const char *name),
+                     void *context);
+/* BITCASK_IN_USE when taken. */
+bc_status bc_io_lock(struct bc_io *io, int fd, const char *name, enum bc_lock_kind kind, uint64_t start, uint64_t size);
+int64_t bc_io_now_ns(struct bc_io *io);
+bc_status bc_io_random(struct bc_io *io, void *data, size_t size);
+uint64_t bc_io_count(const uint64_t *counter);
+
+#endif
