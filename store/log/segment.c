@@ -1,0 +1,199 @@
+/* segment.c - a data file's life, from creation to the last reference, and reading at known offsets.
+ *
+ * Holds what a struct bc_segment needs besides its header's bytes (segment_header.c). It may assume that offsets come
+ * from the index or a scan, and believes none of them: what does not verify is CORRUPT. Invariant: a file that bears a
+ * segment's name has a whole header, whenever the power fails.
+ */
+#include "log/segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc.h"
+
+#define HEADER_ROOM (BC_SEGMENT_HEADER_FIXED + BC_SEGMENT_PATH_MAX)
+
+/* What a first read of a record's front asks for: most keys and attributes fit, and one block holds it. */
+#define FIRST_READ 512u
+
+/* A segment for an open file; takes over fd when it succeeds. */
+static bc_status segment_new(struct bc_io *io, int fd, const char *name, const struct bc_segment_header *header,
+                             uint64_t end, struct bc_segment **segment)
+{
+    struct bc_segment *made = calloc(1, sizeof *made);
+    if (made == NULL) return bc_fail(BITCASK_NO_MEMORY, "%s: out of memory", name);
+    made->io = io;
+    made->fd = fd;
+    snprintf(made->name, sizeof made->name, "%.*s", (int)sizeof made->name - 1, name);
+    atomic_init(&made->references, 1);
+    made->segment_id = header->segment_id;
+    made->header_size = header->header_size;
+    made->generation = header->generation;
+    made->last_version = header->last_version;
+    atomic_init(&made->end, end);
+    *segment = made;
+    return BITCASK_OK;
+}
+
+bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
+                            struct bc_segment **segment)
+{
+    struct bc_segment *made = NULL;
+    int fd = -1;
+    bool temporary = false;
+    uint8_t bytes[HEADER_ROOM];
+    uint8_t random[8];
+
+    bc_status status = bc_io_random(io, random, sizeof random);
+    if (status != BITCASK_OK) return status;
+    header->generation = bc_get_u64(random);
+    header->header_size = (uint32_t)bc_segment_header_encode(header, bytes, sizeof bytes);
+    struct iovec iov = {bytes, header->header_size};
+
+    /* Truncated, not exclusive: a crash may have left a temporary file behind, with anything in it. */
+    status = bc_io_open(io, at, BC_TEMPORARY_NAME, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_TRUNCATE, &fd);
+    if (status != BITCASK_OK) goto out;
+    temporary = true;
+    /* A crash here leaves a temporary file that nobody reads. */
+    status = bc_io_write(io, fd, BC_TEMPORARY_NAME, &iov, 1, 0);
+    if (status != BITCASK_OK) goto out;
+    /* Before the rename, which may reach the disk ahead of the header: a crash then would leave a segment of that
+     * name that is empty or full of zeros. */
+    status = bc_io_sync(io, fd, BC_TEMPORARY_NAME);
+    if (status != BITCASK_OK) goto out;
+    /* Memory before the rename: nothing may fail once the name is there. */
+    status = segment_new(io, fd, name, header, header->header_size, &made);
+    if (status != BITCASK_OK) goto out;
+    /* A crash behind this leaves either no file of that name or a whole, empty segment. */
+    status = bc_io_rename(io, at, BC_TEMPORARY_NAME, name);
+    if (status != BITCASK_OK) goto out;
+    *segment = made;
+    return BITCASK_OK;
+
+out:
+    free(made);
+    /* The first failure is what the caller should read, not that of the cleaning up. */
+    if (temporary) {
+        char why[512];
+        snprintf(why, sizeof why, "%s", bc_detail());
+        bc_io_close(io, &fd);
+        bc_io_unlink(io, at, BC_TEMPORARY_NAME);
+        bc_fail(status, "%s", why);
+    }
+    return status;
+}
+
+bc_status bc_segment_open(struct bc_io *io, int at, const char *name, bool writable, struct bc_segment **segment,
+                          struct bc_segment_header *header)
+{
+    int fd = -1;
+    uint8_t bytes[HEADER_ROOM];
+    size_t got = 0;
+    struct bc_file_info info;
+
+    bc_status status = bc_io_open(io, at, name, writable ? BC_OPEN_WRITE : BC_OPEN_READ, &fd);
+    /* A directory opens for reading and not for writing: the answer should not depend on that. */
+    if (status == BITCASK_IS_PARTITION) return bc_fail(BITCASK_CORRUPT, "%s: not a data file (a directory)", name);
+    if (status != BITCASK_OK) return status;
+    status = bc_io_info(io, fd, name, &info);
+    if (status != BITCASK_OK) goto out;
+    if (!info.is_regular) {
+        status = bc_fail(BITCASK_CORRUPT, "%s: not a data file (not a regular file)", name);
+        goto out;
+    }
+    status = bc_io_read(io, fd, name, bytes, info.size < sizeof bytes ? (size_t)info.size : sizeof bytes, 0, &got);
+    if (status != BITCASK_OK) goto out;
+    status = bc_segment_header_decode(bytes, got, info.size, name, header);
+    if (status != BITCASK_OK) goto out;
+    status = segment_new(io, fd, name, header, info.size, segment);
+    if (status != BITCASK_OK) goto out;
+    return BITCASK_OK;
+
+out:
+    io->ops->close(io, fd); /* nothing was written, and the detail line is to stay */
+    return status;
+}
+
+bc_status bc_segment_in_memory(struct bc_io *io, uint64_t room, struct bc_segment **segment)
+{
+    const struct bc_segment_header header = {0};
+    uint8_t *memory = room <= BC_SEGMENT_SIZE_MAX ? malloc((size_t)room + 1) : NULL;
+    bc_status status = memory != NULL
+                           ? segment_new(io, -1, "(intents)", &header, 0, segment)
+                           : bc_fail(BITCASK_NO_MEMORY, "out of memory for %" PRIu64 " bytes of intents", room);
+    if (status != BITCASK_OK)
+        free(memory);
+    else
+        (*segment)->memory = memory;
+    return status;
+}
+
+struct bc_segment *bc_segment_ref(struct bc_segment *segment)
+{
+    atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
+    return segment;
+}
+
+void bc_segment_unref(struct bc_segment **segment)
+{
+    struct bc_segment *gone = *segment;
+    *segment = NULL;
+    if (gone == NULL) return;
+    /* Release what this thread did with the segment, acquire what the others did, before it is freed. */
+    if (atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1) return;
+    /* What a close could still report was either synced before, and reported then, or never promised. */
+    if (gone->fd >= 0) gone->io->ops->close(gone->io, gone->fd);
+    free(gone->memory);
+    free(gone);
+}
+
+bc_status bc_segment_read_raw(struct bc_segment *segment, uint64_t offset, void *out, size_t size)
+{
+    size_t got = 0;
+    if (segment->memory != NULL) {
+        uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+        if (offset <= end && size <= end - offset) {
+            if (size > 0) memcpy(out, segment->memory + offset, size);
+            return BITCASK_OK;
+        }
+    } else {
+        bc_status status = bc_io_read(segment->io, segment->fd, segment->name, out, size, offset, &got);
+        if (status != BITCASK_OK || got == size) return status;
+    }
+    return bc_fail(BITCASK_CORRUPT, "%s: cut short: no %zu bytes at offset %" PRIu64, segment->name, size, offset);
+}
+
+bc_status bc_segment_read_front(struct bc_segment *segment, uint64_t offset, struct bc_buffer *buffer,
+                                struct bc_record *record)
+{
+    uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+    uint64_t remaining = offset < end ? end - offset : 0;
+    size_t size = remaining < FIRST_READ ? (size_t)remaining : FIRST_READ;
+    for (;;) {
+        bc_buffer_reset(buffer);
+        uint8_t *data = bc_buffer_extend(buffer, size);
+        if (data == NULL) return bc_fail(BITCASK_NO_MEMORY, "%s: out of memory", segment->name);
+        bc_status status = bc_segment_read_raw(segment, offset, data, size);
+        if (status != BITCASK_OK) return status;
+        buffer->size = size;
+
+        size_t needed = 0;
+        status = bc_record_decode(data, size, segment->generation, offset, remaining, record, &needed);
+        if (status == BITCASK_OK) return BITCASK_OK;
+        if (status != BITCASK_TOO_LARGE || needed <= size)
+            return bc_fail(BITCASK_CORRUPT, "%s: no valid record at offset %" PRIu64, segment->name, offset);
+        size = needed; /* bounded: no front is larger than a key and BC_ATTRS_SIZE_MAX allow */
+    }
+}
+
+bc_status bc_segment_read_value(struct bc_segment *segment, uint64_t offset, const struct bc_record *record, void *out)
+{
+    bc_status status = bc_segment_read_raw(segment, offset + bc_record_front_size(record), out, record->value_size);
+    if (status != BITCASK_OK) return status;
+    if (bc_crc32c(0, out, record->value_size) != record->value_crc)
+        return bc_fail(BITCASK_CORRUPT, "%s: the value of the record at offset %" PRIu64 " fails its check",
+                       segment->name, offset);
+    return BITCASK_OK;
+}
