@@ -1,0 +1,166 @@
+/* load.c - from records to index entries: one at a time, batches whole, damage reported.
+ *
+ * May assume that the records it is given verify; what they mean is still checked. Invariant: a batch goes to the index
+ * whole, or not at all where the log ends in it.
+ */
+#include "partition/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void bc_entry_from_record(uint32_t slot, uint64_t offset, const struct bc_record *record, const bitcask_attrs *attrs,
+                          struct bc_entry *entry)
+{
+    *entry = (struct bc_entry){
+        .slot = slot,
+        .offset = (uint32_t)offset,
+        .record_size = (uint32_t)bc_record_size(record),
+        .value_size = record->value_size,
+        .version = record->version,
+        .attrs = *attrs,
+    };
+    if (attrs->present & BITCASK_ATTR_XATTRS) entry->flags |= BC_ENTRY_HAS_XATTRS;
+    entry->attrs.present &= ~(uint32_t)BITCASK_ATTR_XATTRS;
+    entry->attrs.xattrs = NULL;
+    entry->attrs.xattrs_size = 0;
+    if (record->flags & BC_RECORD_PARTITION) {
+        entry->flags |= BC_ENTRY_PARTITION;
+        entry->child_id = bc_get_u64(record->value);
+    }
+}
+
+bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t offset, const struct bc_record *record)
+{
+    struct bc_entry entry, old;
+    bitcask_attrs attrs;
+    bool had = false;
+    bc_status status;
+
+    if (record->version > partition->last_version) partition->last_version = record->version;
+    if (record->key_size == 2 && record->key[0] == 0 && record->key[1] == BC_KEY_MARK) return BITCASK_OK;
+    if (record->flags & BC_RECORD_TOMBSTONE) {
+        had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
+    } else {
+        status = bc_attrs_decode(record->attrs, record->attrs_size, &attrs);
+        if (status != BITCASK_OK) return status;
+        if ((record->flags & BC_RECORD_PARTITION) && (!record->value || record->value_size != 8))
+            return bc_fail(BITCASK_CORRUPT, "a partition record at offset %llu has no id", (unsigned long long)offset);
+        bc_entry_from_record(slot, offset, record, &attrs, &entry);
+        status = bc_index_prepare(partition->index, 1, record->key_size);
+        if (status == BITCASK_OK)
+            status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
+        if (status != BITCASK_OK) return status;
+        partition->live_bytes += entry.record_size;
+    }
+    if (had) partition->live_bytes -= old.record_size;
+    return BITCASK_OK;
+}
+
+void bc_loader_release(struct bc_loader *loader)
+{
+    bc_buffer_release(&loader->bytes);
+    free(loader->batch);
+}
+
+/* Applies what waits: the batch is complete, or it is known to have been durable. */
+static bc_status flush(struct bc_loader *loader)
+{
+    bc_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < loader->count && status == BITCASK_OK; i++) {
+        struct bc_pending_record *pending = &loader->batch[i];
+        struct bc_record record = pending->record;
+
+        record.key = loader->bytes.data + pending->at;
+        record.attrs = record.key + record.key_size;
+        record.value = record.flags & BC_RECORD_PARTITION ? record.attrs + record.attrs_size : NULL;
+        status = bc_load_apply(loader->partition, loader->slot, pending->offset, &record);
+    }
+    loader->count = 0;
+    bc_buffer_reset(&loader->bytes);
+    return status;
+}
+
+static bc_status hold(struct bc_loader *loader, const struct bc_scan_item *item)
+{
+    const struct bc_record *record = &item->record;
+    size_t at = loader->bytes.size;
+    bc_status status;
+
+    if (loader->count == loader->room) {
+        size_t room = loader->room ? loader->room * 2 : 64;
+        void *batch = realloc(loader->batch, room * sizeof *loader->batch);
+        if (!batch) return BITCASK_NO_MEMORY;
+        loader->batch = batch;
+        loader->room = room;
+    }
+    status = bc_buffer_append(&loader->bytes, record->key, record->key_size);
+    if (status == BITCASK_OK && record->attrs_size > 0)
+        status = bc_buffer_append(&loader->bytes, record->attrs, record->attrs_size);
+    if (status == BITCASK_OK && (record->flags & BC_RECORD_PARTITION) && record->value && record->value_size == 8)
+        status = bc_buffer_append(&loader->bytes, record->value, 8);
+    else if (status == BITCASK_OK && (record->flags & BC_RECORD_PARTITION))
+        status = bc_fail(BITCASK_CORRUPT, "%s: a partition record at offset %llu has no id", loader->segment->name,
+                         (unsigned long long)item->offset);
+    if (status == BITCASK_OK)
+        loader->batch[loader->count++] = (struct bc_pending_record){item->offset, *record, at};
+    return status;
+}
+
+/* Takes the next record: applied at once, or with the batch that it ends. */
+bc_status bc_loader_take(struct bc_loader *loader, const struct bc_scan_item *item)
+{
+    bool more = item->record.flags & BC_RECORD_MORE;
+    bc_status status;
+
+    if (!more && loader->count == 0) return bc_load_apply(loader->partition, loader->slot, item->offset, &item->record);
+    status = hold(loader, item);
+    if (status == BITCASK_OK && !more) status = flush(loader);
+    return status;
+}
+
+static void report_damage(struct bc_loader *loader, const struct bc_scan_item *item)
+{
+    loader->partition->damaged_regions++;
+    bc_env_log(loader->partition->env, BITCASK_LOG_ERROR,
+               "partition '%s': %s: %llu bytes at offset %llu are damaged%s", loader->partition->label,
+               loader->segment->name, (unsigned long long)item->size, (unsigned long long)item->offset,
+               item->kind == BC_SCAN_BAD_VALUE ? " (one value)" : "");
+}
+
+bool bc_has_hostile_version(const struct bc_scan_item *item)
+{
+    return item->kind == BC_SCAN_RECORD && item->record.version > BC_VERSION_MAX;
+}
+
+/* Applies the records from `from` to `end`, of which all is known to be there to stay: bad stretches are damage. A batch
+ * that the end cuts short is dropped where it was not durable, and *end moved to its start. */
+bc_status bc_loader_load(struct bc_loader *loader, uint64_t from, uint64_t *end, uint64_t durable)
+{
+    struct bc_scan *scan = NULL;
+    struct bc_scan_item item;
+    bc_status status = bc_scan_open(loader->segment, from, *end, &scan);
+
+    while (status == BITCASK_OK && (status = bc_scan_next(scan, &item)) == BITCASK_OK && item.kind != BC_SCAN_END) {
+        bool damaged = item.kind != BC_SCAN_RECORD || bc_has_hostile_version(&item);
+
+        if (damaged) report_damage(loader, &item);
+        if (item.kind == BC_SCAN_RECORD && !damaged) status = bc_loader_take(loader, &item);
+        else if (item.kind == BC_SCAN_BAD_VALUE && item.record.version <= BC_VERSION_MAX &&
+                 !(item.record.flags & BC_RECORD_PARTITION))
+            status = bc_loader_take(loader, &item); /* its key is known: reading it says that it is damaged */
+        else if (status == BITCASK_OK) status = flush(loader);
+    }
+    if (status == BITCASK_OK && loader->count > 0) {
+        uint64_t start = loader->batch[0].offset;
+
+        if (start >= durable) {
+            loader->count = 0;
+            *end = start;
+        } else {
+            status = flush(loader);
+        }
+    }
+    bc_scan_close(&scan);
+    return status;
+}

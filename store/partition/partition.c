@@ -1,0 +1,254 @@
+/* partition.c - an instance's life: its directory, opening, closing, its numbers.
+ *
+ * Invariant: an instance that was closed without an error has left a log that is durable to its end.
+ */
+#include "partition/partition.h"
+
+#include "base/crc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void bc_env_log(const struct bc_env *env, bitcask_log_level level, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+
+    if (!env->log) return;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    env->log(env->log_context, level, line);
+}
+
+void bc_partition_dir_names(uint64_t id, char fan[3], char name[17])
+{
+    snprintf(fan, 3, "%02x", (unsigned)(id & 0xff));
+    snprintf(name, 17, "%016llx", (unsigned long long)id);
+}
+
+bc_status bc_partition_open_dir(const struct bc_env *env, uint64_t id, bool create, int *fd)
+{
+    char fan[3], name[17];
+    int fan_fd = -1;
+    bc_status status;
+
+    bc_partition_dir_names(id, fan, name);
+    if (create) {
+        status = bc_io_mkdir(env->io, env->partitions_fd, fan);
+        if (status != BITCASK_OK && status != BITCASK_EXISTS) return status;
+    }
+    status = bc_io_open(env->io, env->partitions_fd, fan, BC_OPEN_READ | BC_OPEN_DIRECTORY, &fan_fd);
+    if (status != BITCASK_OK) return status;
+    if (create) {
+        status = bc_io_mkdir(env->io, fan_fd, name);
+        if (status != BITCASK_OK && status != BITCASK_EXISTS) goto out;
+    }
+    status = bc_io_open(env->io, fan_fd, name, BC_OPEN_READ | BC_OPEN_DIRECTORY, fd);
+out:
+    (void)bc_io_close(env->io, &fan_fd); /* only read from: nothing to lose */
+    return status;
+}
+
+/* A writer that waits goes before readers that come: with the default kind, readers that overlap would keep it out for
+ * as long as they like. Nobody takes this lock twice. */
+static int init_index_lock(struct bc_partition *partition)
+{
+    pthread_rwlockattr_t attr;
+    int error = pthread_rwlockattr_init(&attr);
+
+    if (error != 0) return error;
+    error = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    if (error == 0) error = pthread_rwlock_init(&partition->index_lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    return error;
+}
+
+static bc_status init_locks(struct bc_partition *partition)
+{
+    if (pthread_mutex_init(&partition->write_lock, NULL) != 0) return BITCASK_NO_MEMORY;
+    if (pthread_mutex_init(&partition->sync_lock, NULL) != 0) goto no_sync_lock;
+    if (pthread_cond_init(&partition->sync_done, NULL) != 0) goto no_sync_done;
+    if (init_index_lock(partition) != 0) goto no_index_lock;
+    return BITCASK_OK;
+
+no_index_lock:
+    pthread_cond_destroy(&partition->sync_done);
+no_sync_done:
+    pthread_mutex_destroy(&partition->sync_lock);
+no_sync_lock:
+    pthread_mutex_destroy(&partition->write_lock);
+    return BITCASK_NO_MEMORY;
+}
+
+bc_status bc_partition_open(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
+                            struct bc_partition **out)
+{
+    struct bc_partition *partition = calloc(1, sizeof *partition);
+    bc_status status;
+
+    if (!partition) return BITCASK_NO_MEMORY;
+    partition->env = env;
+    partition->id = id;
+    partition->parent_id = parent_id;
+    partition->dir_fd = -1;
+    partition->next_segment_id = 1;
+    partition->label = strdup(label);
+    if (!partition->label || init_locks(partition) != BITCASK_OK) {
+        free(partition->label);
+        free(partition);
+        return BITCASK_NO_MEMORY;
+    }
+    status = bc_index_open(&partition->index);
+    if (status == BITCASK_OK) status = bc_partition_recover(partition);
+    if (status != BITCASK_OK) {
+        bc_partition_abandon(&partition);
+        return status;
+    }
+    *out = partition;
+    return BITCASK_OK;
+}
+
+void bc_partition_abandon(struct bc_partition **pointer)
+{
+    struct bc_partition *partition = *pointer;
+
+    if (!partition) return;
+    *pointer = NULL;
+    for (uint32_t i = 0; i < partition->slot_count; i++) bc_segment_unref(&partition->slots[i]);
+    free(partition->slots);
+    bc_index_close(&partition->index);
+    (void)bc_io_close(partition->env->io, &partition->dir_fd);
+    pthread_rwlock_destroy(&partition->index_lock);
+    pthread_cond_destroy(&partition->sync_done);
+    pthread_mutex_destroy(&partition->sync_lock);
+    pthread_mutex_destroy(&partition->write_lock);
+    free(partition->label);
+    free(partition);
+}
+
+/* The closing mark says that all before it is durable, so that the next open neither cuts nor writes again. It is
+ * not synced itself: lost, it leaves the mark before it, and the open takes longer, no more. Room beyond the end is
+ * given back to the disk. */
+static bc_status write_closing_mark(struct bc_partition *partition)
+{
+    uint8_t value[8], front[64];
+    const uint8_t key[2] = {0, BC_KEY_MARK};
+    struct bc_segment *active = partition->active;
+    uint64_t end = active ? active->end : 0;
+    struct bc_record record = {.version = partition->last_version, .flags = BC_RECORD_DURABLE, .key_size = 2, .key = key};
+    struct iovec iov[2];
+    bc_status status;
+
+    if (!active) return BITCASK_OK;
+    if (end > partition->marked && partition->carry_size == 0 && end + 64 <= BC_SEGMENT_SIZE_MAX) {
+        bc_put_u64(value, end);
+        record.value_size = sizeof value;
+        record.value_crc = bc_crc32c(0, value, sizeof value);
+        bc_record_encode(&record, active->generation, end, front);
+        iov[0] = (struct iovec){front, bc_record_front_size(&record)};
+        iov[1] = (struct iovec){value, sizeof value};
+        status = bc_io_write(partition->env->io, active->fd, active->name, iov, 2, end);
+        if (status != BITCASK_OK) {
+            /* A mark that is not there costs time only; half a mark would be reported as a torn tail. */
+            return bc_io_truncate(partition->env->io, active->fd, active->name, end);
+        }
+        end += bc_record_size(&record);
+        active->end = end;
+    }
+    if (partition->allocated > end)
+        return bc_io_truncate(partition->env->io, active->fd, active->name, end);
+    return BITCASK_OK;
+}
+
+bc_status bc_partition_close(struct bc_partition **pointer)
+{
+    struct bc_partition *partition = *pointer;
+    bc_status status = BITCASK_OK;
+
+    if (!partition) return BITCASK_OK;
+    if (!partition->env->read_only) {
+        /* What was never synced successfully must not be marked as durable: no mark after a failure. */
+        status = bc_partition_sync_to(partition, bc_partition_appended(partition));
+        if (status == BITCASK_OK) (void)write_closing_mark(partition);
+    }
+    bc_partition_abandon(pointer);
+    return status;
+}
+
+struct names {
+    char (*list)[256];
+    size_t count;
+    size_t room;
+    bool failed;
+};
+
+static bool collect_name(void *context, const char *name)
+{
+    struct names *names = context;
+
+    if (names->count == names->room) {
+        size_t room = names->room ? names->room * 2 : 16;
+        void *list = realloc(names->list, room * sizeof *names->list);
+        if (!list) return !(names->failed = true);
+        names->list = list;
+        names->room = room;
+    }
+    snprintf(names->list[names->count++], sizeof *names->list, "%s", name);
+    return true;
+}
+
+bc_status bc_partition_remove_files(const struct bc_env *env, uint64_t id)
+{
+    struct names names = {0};
+    char fan[3], name[17];
+    int dir_fd = -1, fan_fd = -1;
+    bc_status status = bc_partition_open_dir(env, id, false, &dir_fd);
+
+    if (status == BITCASK_NOT_FOUND) return BITCASK_OK;
+    if (status != BITCASK_OK) return status;
+    bc_partition_dir_names(id, fan, name);
+    status = bc_io_list(env->io, dir_fd, name, collect_name, &names);
+    if (status == BITCASK_OK && names.failed) status = BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < names.count && status == BITCASK_OK; i++)
+        status = bc_io_unlink(env->io, dir_fd, names.list[i]);
+    if (status == BITCASK_OK)
+        status = bc_io_open(env->io, env->partitions_fd, fan, BC_OPEN_READ | BC_OPEN_DIRECTORY, &fan_fd);
+    if (status == BITCASK_OK) status = bc_io_rmdir(env->io, fan_fd, name);
+    (void)bc_io_close(env->io, &fan_fd);
+    (void)bc_io_close(env->io, &dir_fd);
+    free(names.list);
+    return status;
+}
+
+void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
+{
+    size_t total, key_bytes;
+    uint64_t data = 0, internal = 0;
+    uint8_t found[255];
+    size_t found_size;
+    static const uint8_t last_internal = 1; /* names begin with a byte of at least 1 */
+
+    pthread_rwlock_rdlock(&partition->index_lock);
+    bc_index_memory(partition->index, &total, &key_bytes);
+    for (uint32_t i = 0; i < partition->slot_count; i++) data += partition->slots[i]->end;
+    for (bc_status status = bc_index_seek(partition->index, BC_SEEK_LT, &last_internal, 1, found, &found_size, NULL);
+         status == BITCASK_OK;
+         status = bc_index_seek(partition->index, BC_SEEK_LT, found, found_size, found, &found_size, NULL))
+        internal++;
+    add_to->live_keys += bc_index_count(partition->index) - internal;
+    add_to->live_bytes += partition->live_bytes;
+    add_to->dead_bytes += data - partition->live_bytes;
+    add_to->data_bytes += data;
+    add_to->segments += partition->slot_count;
+    add_to->index_bytes += total;
+    add_to->key_bytes += key_bytes;
+    add_to->damaged_regions += partition->damaged_regions;
+    pthread_rwlock_unlock(&partition->index_lock);
+    add_to->puts += partition->puts;
+    add_to->deletes += partition->deletes;
+    add_to->gets += partition->gets;
+    add_to->partitions_open++;
+}

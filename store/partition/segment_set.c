@@ -1,0 +1,157 @@
+/* segment_set.c - the segments of a partition: adding one, making the active one, sealing it, room on disk.
+ *
+ * Invariant: segment ids only grow, and a segment is durable before the first byte of the next is written; so a
+ * power cut never leaves a later segment without what an earlier one held.
+ */
+#include "partition/partition.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 4096u
+#define GROWTH_MAX (1024u * 1024u)
+#define LAST_RESERVE 512u /* bytes that only deletions may use, so that a full disk can be emptied */
+
+bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot)
+{
+    struct bc_segment **slots;
+
+    pthread_rwlock_wrlock(&partition->index_lock);
+    slots = realloc(partition->slots, (partition->slot_count + 1) * sizeof(struct bc_segment *));
+    if (slots) {
+        partition->slots = slots;
+        *slot = partition->slot_count;
+        slots[partition->slot_count++] = segment;
+    }
+    pthread_rwlock_unlock(&partition->index_lock);
+    return slots ? BITCASK_OK : BITCASK_NO_MEMORY;
+}
+
+/* The next active.data in the open directory. Synced before it gets its name: see bc_segment_create(). */
+static bc_status create_active(struct bc_partition *partition)
+{
+    struct bc_segment_header header = {
+        .segment_id = partition->next_segment_id,
+        .lowest_id = partition->next_segment_id,
+        .partition_id = partition->id,
+        .parent_id = partition->parent_id,
+        .last_version = partition->last_version,
+    };
+    struct bc_segment *segment = NULL;
+    size_t length = strlen(partition->label);
+    uint32_t slot;
+    uint64_t position = partition->position_base;
+    bc_status status;
+
+    /* A path that is too long keeps its end, the part that tells partitions apart. */
+    if (length > BC_SEGMENT_PATH_MAX) memcpy(header.path, partition->label + length - BC_SEGMENT_PATH_MAX, BC_SEGMENT_PATH_MAX);
+    else memcpy(header.path, partition->label, length);
+    status = bc_segment_create(partition->env->io, partition->dir_fd, BC_ACTIVE_NAME, &header, &segment);
+    if (status != BITCASK_OK) return status;
+    status = bc_partition_add_slot(partition, segment, &slot);
+    if (status != BITCASK_OK) {
+        bc_segment_unref(&segment);
+        return status;
+    }
+    partition->active = segment;
+    partition->active_slot = slot;
+    partition->next_segment_id++;
+    partition->allocated = segment->end;
+    partition->marked = segment->end;
+    partition->carry_size = 0;
+    pthread_mutex_lock(&partition->sync_lock);
+    if (partition->synced < position + segment->end) partition->synced = position + segment->end; /* just the header */
+    pthread_mutex_unlock(&partition->sync_lock);
+    return BITCASK_OK;
+}
+
+bc_status bc_partition_make_active(struct bc_partition *partition)
+{
+    bc_status status;
+
+    if (partition->dir_fd < 0) {
+        status = bc_partition_open_dir(partition->env, partition->id, true, &partition->dir_fd);
+        if (status != BITCASK_OK) return status;
+    }
+    /* The names are synced with the first sync of the log, not here: nothing depends on them before. */
+    bc_partition_names_changed(partition);
+    return create_active(partition);
+}
+
+/* A closing mark found at open, and not followed by anything, was never synced; nor does it count as something to sync.
+ * In a sealed segment, which is durable as a whole, a power cut would make rot of it: so it is written and synced
+ * with the rest. */
+static bc_status settle_carry(struct bc_partition *partition)
+{
+    struct bc_segment *active = partition->active;
+    struct iovec iov = {partition->carry, partition->carry_size};
+    bc_status status;
+
+    if (partition->carry_size == 0) return BITCASK_OK;
+    status = bc_io_write(partition->env->io, active->fd, active->name, &iov, 1, partition->carry_from);
+    if (status == BITCASK_OK) bc_partition_carry_written(partition);
+    return status;
+}
+
+bc_status bc_partition_rotate(struct bc_partition *partition)
+{
+    struct bc_io *io = partition->env->io;
+    struct bc_segment *old = partition->active;
+    char name[16];
+    bc_status status;
+
+    /* Durable first: what follows in the next segment must never be there without this. */
+    status = settle_carry(partition);
+    if (status == BITCASK_OK) status = bc_partition_sync_locked(partition);
+    if (status != BITCASK_OK) return status;
+    if (partition->allocated > old->end) {
+        status = bc_io_truncate(io, old->fd, old->name, old->end);
+        if (status != BITCASK_OK) return status;
+        partition->allocated = old->end;
+    }
+    bc_segment_name(old->segment_id, name);
+    status = bc_io_rename(io, partition->dir_fd, BC_ACTIVE_NAME, name);
+    if (status != BITCASK_OK) return status;
+    pthread_rwlock_wrlock(&partition->index_lock);
+    memcpy(old->name, name, sizeof old->name);
+    pthread_rwlock_unlock(&partition->index_lock);
+    partition->position_base += old->end;
+    partition->active = NULL;
+    /* The sealed name before the next active.data: else a power cut could leave the new file under the old name. */
+    status = bc_io_sync_dir(io, partition->dir_fd, name);
+    if (status != BITCASK_OK) {
+        atomic_store(&partition->poisoned, true);
+        return status;
+    }
+    status = create_active(partition);
+    if (status != BITCASK_OK) return status; /* the next append tries again */
+    /* The new name before the first acknowledged byte in it. */
+    status = bc_io_sync_dir(io, partition->dir_fd, BC_ACTIVE_NAME);
+    if (status != BITCASK_OK) atomic_store(&partition->poisoned, true);
+    return status;
+}
+
+bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
+{
+    struct bc_segment *active = partition->active;
+    uint64_t end = active->end, need = end + bytes, want, more;
+    bc_status status;
+
+    if (deletion && need <= partition->allocated) return BITCASK_OK;
+    need += partition->reserved + (deletion ? 0 : LAST_RESERVE);
+    if (need <= partition->allocated || partition->cannot_allocate) return BITCASK_OK;
+    /* Ahead of the need by half the log, so that a large partition asks seldom and a small one takes a block. */
+    more = end / 2 < GROWTH_MAX ? end / 2 : GROWTH_MAX;
+    want = (need + more + BLOCK - 1) / BLOCK * BLOCK;
+    status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
+    if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {
+        want = need;
+        status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
+    }
+    if (status == BITCASK_UNSUPPORTED) {
+        partition->cannot_allocate = true; /* then the write itself says when the disk is full */
+        return BITCASK_OK;
+    }
+    if (status == BITCASK_OK) partition->allocated = want;
+    return status;
+}
