@@ -1,0 +1,225 @@
+/* bitcask.h - libbitcask, an embeddable log-structured key-value store with partition and sort keys.
+ *
+ * A store is a directory. It holds partitions, nested like directories; a partition holds keys with values,
+ * ordered by memcmp. Every key could be a file of a mount and every partition a directory: names are 1 to 255
+ * bytes, anything but '/' and NUL, and not ".", ".." or ".bitcask".
+ *
+ * Threads: every function may be called from any thread, on the same handles, except that one query or one
+ * batch is used by one thread at a time, and that nothing is used after, or while, it is closed. A store that
+ * is open must not be carried through fork().
+ * Errors: a bitcask_status each; bitcask_error_detail() has the line for a person.
+ * Ownership: handles come from open/create calls and go with the close call of the same noun, which sets the
+ * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said.
+ */
+#ifndef BITCASK_H
+#define BITCASK_H
+
+#include "bitcask_types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BITCASK_API __attribute__((visibility("default")))
+
+typedef struct bitcask bitcask;                     /* an open store */
+typedef struct bitcask_partition bitcask_partition; /* a handle on a partition; survives its being renamed */
+typedef struct bitcask_value bitcask_value;         /* a pinned value: readable until unpinned, whatever happens */
+typedef struct bitcask_batch bitcask_batch;         /* writes that become visible and durable together */
+typedef struct bitcask_query bitcask_query;         /* a running query */
+
+/* ---- statuses ---- */
+
+/* A short English text for status, never NULL. */
+BITCASK_API const char *bitcask_status_text(bitcask_status status);
+
+/* The errno that says the same to a program used to files: BITCASK_NOT_FOUND is ENOENT, and so on; 0 for OK. */
+BITCASK_API int bitcask_status_errno(bitcask_status status);
+
+/* One line about the last call of this thread that failed: which file, which offset, what to do. Empty if there
+ * is nothing to add to the status text. Valid until the thread's next call. */
+BITCASK_API const char *bitcask_error_detail(void);
+
+/* BITCASK_OK, BITCASK_BAD_NAME or BITCASK_NAME_TOO_LONG. */
+BITCASK_API bitcask_status bitcask_check_name(const void *name, size_t size);
+
+/* ---- store ---- */
+
+BITCASK_API void bitcask_options_init(bitcask_options *options);
+
+/* Opens the store at path. A writer takes the store's lock (one at a time), redoes what a crash interrupted, and
+ * creates the store if options->create and path is absent or empty. A reader (options->read_only) takes part
+ * beside a writer: it sees each partition as it was when it first used it.
+ * options: NULL for the defaults. *db is set on success only.
+ * Errors: NOT_FOUND, NOT_A_STORE, NEWER_FORMAT, UNSAFE, IN_USE, DENIED, NO_SPACE, CORRUPT, IO, ... */
+BITCASK_API bitcask_status bitcask_open(const char *path, const bitcask_options *options, bitcask **db);
+
+/* Says that this writer is about to close: openers that wait (lock_wait_ms) wait for it rather than fail. */
+BITCASK_API void bitcask_announce_close(bitcask *db);
+
+/* Syncs everything, writes the closing marks, releases the lock last, frees db. All partition handles, values,
+ * batches and queries must have been closed before. A failure means that something could not be made durable;
+ * db is gone all the same. */
+BITCASK_API bitcask_status bitcask_close(bitcask **db);
+
+/* Makes every acknowledged write durable. */
+BITCASK_API bitcask_status bitcask_sync(bitcask *db);
+
+/* Adds up over the open partitions; of one partition (opened if need be) with bitcask_partition_stats(). */
+BITCASK_API bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats);
+BITCASK_API bitcask_status bitcask_partition_stats(bitcask_partition *partition, bitcask_stats *stats);
+
+/* ---- partitions ---- */
+
+/* A handle on the partition at path: names joined by '/', "" for the root. */
+BITCASK_API bitcask_status bitcask_partition_open(bitcask *db, const char *path, bitcask_partition **partition);
+
+/* A handle on the sub-partition name of parent. NOT_PARTITION if name is a key. */
+BITCASK_API bitcask_status bitcask_partition_open_at(bitcask_partition *parent, const void *name, size_t name_size,
+                                                     bitcask_partition **partition);
+
+BITCASK_API void bitcask_partition_close(bitcask_partition **partition);
+
+/* Creates the sub-partition name of parent: one append to parent's log. attrs may be NULL; flags: BITCASK_DURABLE.
+ * partition: NULL, or gets a handle. EXISTS if the name is taken by a key or a partition. */
+BITCASK_API bitcask_status bitcask_partition_create(bitcask_partition *parent, const void *name, size_t name_size,
+                                                    const bitcask_attrs *attrs, unsigned flags,
+                                                    bitcask_partition **partition);
+
+/* Deletes the sub-partition name of parent, which must be empty (NOT_EMPTY). Its files go after the deletion is
+ * durable. Open handles on it answer NOT_FOUND from then on. */
+BITCASK_API bitcask_status bitcask_partition_drop(bitcask_partition *parent, const void *name, size_t name_size,
+                                                  unsigned flags);
+
+/* The partition's id: random, never reused; the root's is 0. */
+BITCASK_API uint64_t bitcask_partition_id(const bitcask_partition *partition);
+
+/* The inode number that a key of this partition has when its record states none: a hash of partition id and name,
+ * top bit clear, never 0 or 1. */
+BITCASK_API uint64_t bitcask_derived_ino(const bitcask_partition *partition, const void *key, size_t key_size);
+
+/* The partition's own attributes (its record in the parent; the root keeps its own). entry->key is NULL. */
+BITCASK_API bitcask_status bitcask_partition_stat(bitcask_partition *partition, bitcask_entry *entry);
+
+/* Sets the members present in attrs, keeps the others. flags: BITCASK_DURABLE. */
+BITCASK_API bitcask_status bitcask_partition_set_attrs(bitcask_partition *partition, const bitcask_attrs *attrs,
+                                                       unsigned flags);
+
+/* The bytes of the partition's own extended attributes, as put: *value is pinned, its data are the xattrs' bytes. */
+BITCASK_API bitcask_status bitcask_partition_xattrs(bitcask_partition *partition, bitcask_value **xattrs);
+
+/* Makes every acknowledged write to this partition durable, with the directory records on the path to it. */
+BITCASK_API bitcask_status bitcask_partition_sync(bitcask_partition *partition);
+
+/* Reserves bytes of disk space for later writes, so that these cannot fail with NO_SPACE; a write gives back what
+ * its options say in `reserved`, bitcask_unreserve() the rest. bitcask_record_bound() is what one put needs. */
+BITCASK_API bitcask_status bitcask_reserve(bitcask_partition *partition, uint64_t bytes);
+BITCASK_API void bitcask_unreserve(bitcask_partition *partition, uint64_t bytes);
+
+/* Upper bound, in bytes, of the log that a put of such sizes takes, with the tombstone that may follow it. */
+BITCASK_API uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, size_t xattrs_size);
+
+/* ---- keys ---- */
+
+/* What is known of a name, key or partition, without reading its value. entry->key is the pointer passed in. */
+BITCASK_API bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_t key_size,
+                                        bitcask_entry *entry);
+
+/* Reads and checks the value of key. CORRUPT if its bytes fail their check. *value must be unpinned. */
+BITCASK_API bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t key_size,
+                                       bitcask_value **value);
+
+/* Like bitcask_get(), but nothing is read before bitcask_value_read() or bitcask_value_load(): cheap at any size.
+ * The value stays readable after the key was overwritten, deleted, or its partition dropped. */
+BITCASK_API bitcask_status bitcask_pin(bitcask_partition *partition, const void *key, size_t key_size,
+                                       bitcask_value **value);
+
+/* Reads and checks the whole value, once. */
+BITCASK_API bitcask_status bitcask_value_load(bitcask_value *value);
+
+/* Frees the bytes that bitcask_value_load() or _read() brought in; the value stays pinned. */
+BITCASK_API void bitcask_value_unload(bitcask_value *value);
+
+/* Copies size bytes from offset into buffer; *got says how many there were (less at the value's end). Loads. */
+BITCASK_API bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *buffer, size_t size,
+                                              size_t *got);
+
+/* The bytes, valid until unpin or unload; NULL before load (and where the size is 0). */
+BITCASK_API const void *bitcask_value_data(const bitcask_value *value);
+BITCASK_API uint64_t bitcask_value_size(const bitcask_value *value);
+
+/* The entry as of the pin; its attrs.xattrs are there once the value is loaded. entry->key is NULL. */
+BITCASK_API void bitcask_value_entry(const bitcask_value *value, bitcask_entry *entry);
+BITCASK_API void bitcask_value_unpin(bitcask_value **value);
+
+/* Stores value under key. options NULL: none. version: NULL, or gets the record's version.
+ * The version is attrs->ctime_ns (else attrs->mtime_ns, else now) where that lies above the partition's last one
+ * and not in the future, else max(now, last + 1); times equal to it take no room.
+ * Errors: BAD_NAME, IS_PARTITION, EXISTS, VERSION_MISMATCH, TOO_LARGE, NO_SPACE, POISONED, ... */
+BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t key_size,
+                                       const void *value, size_t value_size, const bitcask_write_options *options,
+                                       uint64_t *version);
+
+/* Deletes key. NOT_FOUND if there is none; IS_PARTITION: see bitcask_partition_drop(). */
+BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
+                                          const bitcask_write_options *options);
+
+/* Sets the members present in attrs of a key or sub-partition, keeps value and others. flags: BITCASK_DURABLE.
+ * The version grows; mtime and ctime keep their values unless attrs sets them. version: NULL, or gets it. */
+BITCASK_API bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, size_t key_size,
+                                             const bitcask_attrs *attrs, unsigned flags, uint64_t *version);
+
+/* Renames count keys or partitions in one round: replaces a key that is at the target, or an empty partition if
+ * a partition is moved. Each item is atomic: after a crash it stands under exactly one of its two names; items
+ * must not name one another's names. An inode number is kept. Within a partition nothing is synced; across
+ * partitions the round syncs a redo intent once. The first item that cannot be done stops the round with its
+ * status: *done (may be NULL) says how many were done before it.
+ * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, NO_SPACE, ... */
+BITCASK_API bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
+
+/* ---- batches: within one partition, all or nothing, also after a crash ---- */
+
+BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch);
+
+/* Adds a put or a delete. The key is copied, attrs are copied without the xattrs' bytes; value and xattrs are
+ * borrowed until commit or clear. Deleting an absent key is no error. Later operations win over earlier ones. */
+BITCASK_API bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size,
+                                             const void *value, size_t value_size, const bitcask_attrs *attrs);
+BITCASK_API bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size);
+
+/* Appends all of it in one write, then empties the batch. flags: BITCASK_DURABLE; reserved: as in write options.
+ * versions: NULL, or an array that gets the version of each operation. On failure the batch keeps its content
+ * and nothing was changed. IS_PARTITION if a name is a partition; TOO_LARGE above BITCASK_BATCH_MAX. */
+BITCASK_API bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved,
+                                                uint64_t *versions);
+BITCASK_API void bitcask_batch_clear(bitcask_batch *batch);
+BITCASK_API void bitcask_batch_close(bitcask_batch **batch);
+
+/* ---- queries: ordered, in constant memory, while writes go on ---- */
+
+/* A name present throughout the query appears exactly once; one that comes or goes may or may not appear. */
+BITCASK_API bitcask_status bitcask_query_open(bitcask_partition *partition, const bitcask_query_options *options,
+                                              bitcask_query **query);
+
+/* The next entry; NOT_FOUND at the end. entry->key is valid until the next call on query. */
+BITCASK_API bitcask_status bitcask_query_next(bitcask_query *query, bitcask_entry *entry);
+BITCASK_API void bitcask_query_close(bitcask_query **query);
+
+/* ---- looking inside ---- */
+
+/* Calls visit for the header, each record and each damaged stretch of every data file of the partition, in file
+ * order; visit returns false to stop. A file that is damaged is walked all the same, and CORRUPT returned at the end. */
+BITCASK_API bitcask_status bitcask_dump(bitcask_partition *partition,
+                                        bool (*visit)(void *context, const bitcask_dump_record *record),
+                                        void *context);
+
+/* The same for one data file by its path, without a store around it. */
+BITCASK_API bitcask_status bitcask_dump_file(const char *path,
+                                             bool (*visit)(void *context, const bitcask_dump_record *record),
+                                             void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

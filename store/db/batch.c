@@ -1,0 +1,131 @@
+/* batch.c - writes to one partition that take effect together.
+ *
+ * They are gathered in memory and appended in one write; each record but the last says that more follow, and a log
+ * that ends without the last is cut before the first.
+ */
+#include "db/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct bitcask_batch {
+    struct bitcask_partition *node; /* counted */
+    struct bc_write *writes;        /* keys are offsets into keys until commit */
+    size_t count, room;
+    struct bc_buffer keys;
+    uint64_t bytes;
+};
+
+bc_status bc_batch_open(struct bitcask_partition *node, struct bitcask_batch **out)
+{
+    struct bitcask_batch *batch = calloc(1, sizeof *batch);
+
+    if (!batch) return BITCASK_NO_MEMORY;
+    batch->node = node;
+    bc_node_ref(node);
+    *out = batch;
+    return BITCASK_OK;
+}
+
+bc_status bc_batch_add(struct bitcask_batch *batch, const struct bc_write *write)
+{
+    uint64_t bound = bc_writes_bound(write, 1);
+    bc_status status;
+
+    if (batch->count > 0 && batch->bytes + bound > BITCASK_BATCH_MAX)
+        return bc_fail(BITCASK_TOO_LARGE, "a batch may have %u bytes; commit it and begin another", BITCASK_BATCH_MAX);
+    if (batch->count == batch->room) {
+        size_t room = batch->room ? batch->room * 2 : 16;
+        void *writes = realloc(batch->writes, room * sizeof *batch->writes);
+        if (!writes) return BITCASK_NO_MEMORY;
+        batch->writes = writes;
+        batch->room = room;
+    }
+    status = bc_buffer_append(&batch->keys, write->key, write->key_size);
+    if (status != BITCASK_OK) return status;
+    batch->writes[batch->count++] = *write;
+    batch->bytes += bound;
+    return BITCASK_OK;
+}
+
+/* Whether an earlier operation of the batch, or the index, has the key. */
+static bool key_exists(const struct bitcask_batch *batch, size_t index, const struct bc_partition *instance)
+{
+    const struct bc_write *write = &batch->writes[index];
+
+    for (size_t i = index; i-- > 0;) {
+        const struct bc_write *earlier = &batch->writes[i];
+        if (earlier->key_size == write->key_size && memcmp(earlier->key, write->key, write->key_size) == 0)
+            return !(earlier->flags & BC_RECORD_TOMBSTONE);
+    }
+    return bc_index_get(instance->index, write->key, write->key_size, NULL) == BITCASK_OK;
+}
+
+/* Checks all of it against the index, under the write lock. Deletions of what is not there are left out: *writes gets
+ * the rest. */
+static bc_status select_writes(const struct bitcask_batch *batch, const struct bc_partition *instance,
+                               struct bc_write *writes, size_t *origin, size_t *count)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct bc_write *write = &batch->writes[i];
+        struct bc_entry entry;
+
+        if (bc_index_get(instance->index, write->key, write->key_size, &entry) == BITCASK_OK &&
+            (entry.flags & BC_ENTRY_PARTITION))
+            return BITCASK_IS_PARTITION;
+        if ((write->flags & BC_RECORD_TOMBSTONE) && !key_exists(batch, i, instance)) continue;
+        origin[*count] = i;
+        writes[(*count)++] = *write;
+    }
+    return BITCASK_OK;
+}
+
+bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
+{
+    struct bc_partition *instance;
+    struct bc_write *writes = malloc((batch->count + 1) * sizeof *writes);
+    size_t *origin = malloc((batch->count + 1) * sizeof *origin), count = 0, at = 0;
+    bc_status status = writes && origin ? bc_node_pin(batch->node, &instance) : BITCASK_NO_MEMORY;
+
+    if (status != BITCASK_OK) goto out;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->writes[i].key = batch->keys.data + at;
+        at += batch->writes[i].key_size;
+    }
+    pthread_mutex_lock(&instance->write_lock);
+    status = bc_partition_writable(instance);
+    if (status == BITCASK_OK) status = select_writes(batch, instance, writes, origin, &count);
+    if (status == BITCASK_OK) status = bc_partition_append(instance, writes, count, false, reserved);
+    pthread_mutex_unlock(&instance->write_lock);
+    bc_node_unpin(batch->node);
+    if (status != BITCASK_OK) goto out;
+    if (versions) {
+        memset(versions, 0, batch->count * sizeof *versions);
+        for (size_t i = 0; i < count; i++) versions[origin[i]] = writes[i].version;
+    }
+    bc_batch_clear(batch);
+    status = bc_node_end_write(batch->node, flags);
+out:
+    free(writes);
+    free(origin);
+    return status;
+}
+
+void bc_batch_clear(struct bitcask_batch *batch)
+{
+    batch->count = 0;
+    batch->bytes = 0;
+    bc_buffer_reset(&batch->keys);
+}
+
+void bc_batch_close(struct bitcask_batch **pointer)
+{
+    struct bitcask_batch *batch = *pointer;
+
+    if (!batch) return;
+    *pointer = NULL;
+    bc_node_unref(&batch->node);
+    bc_buffer_release(&batch->keys);
+    free(batch->writes);
+    free(batch);
+}

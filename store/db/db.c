@@ -1,0 +1,263 @@
+/* db.c - a store's life: opening with recovery, the thread that syncs, closing.
+ */
+#include "db/db.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define OTHER_FILES 64u       /* descriptors left to the rest of the process */
+#define FILES_PER_PARTITION 3u /* its directory, its active segment, one more */
+
+static unsigned default_max_open(void)
+{
+    struct rlimit limit;
+    rlim_t files = 1024;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) files = limit.rlim_cur;
+    if (files == RLIM_INFINITY || files > 65536) files = 65536;
+    if (files < OTHER_FILES + 8 * FILES_PER_PARTITION) return 8;
+    return (unsigned)(files - OTHER_FILES) / FILES_PER_PARTITION;
+}
+
+static bc_status check_options(const bitcask_options *options)
+{
+    if (options->segment_size < 64 * 1024 || options->segment_size > BC_SEGMENT_SIZE_MAX)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "segment_size is %llu; it may be from 64 KiB to 4 GiB - 1",
+                       (unsigned long long)options->segment_size);
+    if (options->sync_interval_ms < 1 || options->sync_interval_ms > 3600000)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "sync_interval_ms is %u; it may be from 1 to 3600000",
+                       options->sync_interval_ms);
+    if (options->sync != BITCASK_SYNC_INTERVAL && options->sync != BITCASK_SYNC_ALWAYS &&
+        options->sync != BITCASK_SYNC_OS)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "sync is no known policy");
+    return BITCASK_OK;
+}
+
+static void timespec_in(unsigned ms, struct timespec *time)
+{
+    clock_gettime(CLOCK_MONOTONIC, time);
+    time->tv_sec += ms / 1000;
+    time->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (time->tv_nsec >= 1000000000) {
+        time->tv_sec++;
+        time->tv_nsec -= 1000000000;
+    }
+}
+
+/* The policy "interval": what was acknowledged is durable an interval later. */
+static void *sync_now_and_then(void *context)
+{
+    struct bitcask *db = context;
+    bc_status status, last = BITCASK_OK;
+
+    pthread_mutex_lock(&db->nodes_lock);
+    while (!db->stopping) {
+        struct timespec until;
+        int error = 0;
+
+        timespec_in(db->sync_interval_ms, &until);
+        while (!db->stopping && error == 0) error = pthread_cond_timedwait(&db->stop, &db->nodes_lock, &until);
+        if (db->stopping) break;
+        pthread_mutex_unlock(&db->nodes_lock);
+        status = bc_db_sync(db);
+        if (status != BITCASK_OK && status != last) /* said once, not every second */
+            bc_env_log(&db->env, BITCASK_LOG_ERROR, "%s: background sync: %s", db->path, bc_detail());
+        last = status;
+        pthread_mutex_lock(&db->nodes_lock);
+    }
+    pthread_mutex_unlock(&db->nodes_lock);
+    return NULL;
+}
+
+static bc_status init_locks(struct bitcask *db)
+{
+    pthread_condattr_t monotonic;
+    int failed = pthread_mutex_init(&db->tree_lock, NULL);
+
+    if (failed || bc_dir_names_init(&db->dir_names) != BITCASK_OK) return BITCASK_NO_MEMORY;
+    failed |= pthread_mutex_init(&db->nodes_lock, NULL) | pthread_mutex_init(&db->live_lock, NULL) |
+              pthread_mutex_init(&db->strike_lock, NULL) |
+              pthread_cond_init(&db->nodes_changed, NULL) | pthread_condattr_init(&monotonic);
+    if (failed) return BITCASK_NO_MEMORY;
+    failed |= pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) | pthread_cond_init(&db->stop, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return failed ? BITCASK_NO_MEMORY : BITCASK_OK;
+}
+
+static void free_db(struct bitcask *db)
+{
+    bc_store_dir_close(db);
+    bc_dir_names_release(&db->dir_names);
+    pthread_mutex_destroy(&db->tree_lock);
+    pthread_mutex_destroy(&db->nodes_lock);
+    pthread_mutex_destroy(&db->strike_lock);
+    pthread_mutex_destroy(&db->live_lock);
+    pthread_cond_destroy(&db->nodes_changed);
+    pthread_cond_destroy(&db->stop);
+    free(db->redo);
+    bc_buffer_release(&db->redo_bytes);
+    free(db->path);
+    free(db);
+}
+
+/* Whether the last writer left a note that it was at work. */
+static bc_status was_unclean(struct bitcask *db, bool *unclean)
+{
+    static const uint8_t key[2] = {0, BC_KEY_SESSION};
+    struct bc_partition *inodes;
+    bc_status status = bc_node_pin(db->inodes, &inodes);
+
+    if (status != BITCASK_OK) return status;
+    *unclean = bc_partition_find(inodes, key, sizeof key, NULL) == BITCASK_OK;
+    bc_node_unpin(db->inodes);
+    return BITCASK_OK;
+}
+
+/* Takes the note back. Everything else is durable by now, so it need not be. */
+static bc_status end_session(struct bitcask *db)
+{
+    static const uint8_t key[2] = {0, BC_KEY_SESSION};
+    struct bc_write write = {.key = key, .key_size = sizeof key, .flags = BC_RECORD_TOMBSTONE};
+    struct bc_partition *inodes;
+    bc_status status = bc_node_pin(db->inodes, &inodes);
+
+    if (status != BITCASK_OK) return status;
+    pthread_mutex_lock(&inodes->write_lock);
+    status = bc_partition_append(inodes, &write, 1, true, 0);
+    pthread_mutex_unlock(&inodes->write_lock);
+    bc_node_unpin(db->inodes);
+    return status;
+}
+
+static bc_status recover(struct bitcask *db)
+{
+    bool unclean = false;
+    bc_status status = bc_node_get(db, BC_ROOT_ID, NULL, "", 0, &db->root);
+
+    if (status == BITCASK_OK) status = bc_node_get(db, BC_INODES_ID, NULL, "(inodes)", 8, &db->inodes);
+    if (status == BITCASK_OK) status = bc_intents_recover(db);
+    if (status != BITCASK_OK || db->env.read_only) return status;
+    status = was_unclean(db, &unclean);
+    if (status != BITCASK_OK || !unclean) return status;
+    /* After the redo: a directory record may have stood in an intent alone. */
+    status = bc_sweep(db);
+    return status == BITCASK_OK ? end_session(db) : status;
+}
+
+bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *options, struct bitcask **out)
+{
+    struct bitcask *db;
+    bc_status status = check_options(options);
+
+    if (status != BITCASK_OK) return status;
+    db = calloc(1, sizeof *db);
+    if (!db || !(db->path = strdup(path)) || init_locks(db) != BITCASK_OK) {
+        if (db) free(db->path);
+        free(db);
+        return BITCASK_NO_MEMORY;
+    }
+    db->env = (struct bc_env){
+        .io = io,
+        .partitions_fd = -1,
+        .dir_names = &db->dir_names,
+        .read_only = options->read_only,
+        .segment_size = options->segment_size,
+        .log = options->log,
+        .log_context = options->log_context,
+    };
+    db->dir_fd = -1;
+    db->lock_fd = -1;
+    db->bytes_read = bc_io_count(&io->bytes_read);
+    db->bytes_written = bc_io_count(&io->bytes_written);
+    db->syncs = bc_io_count(&io->syncs);
+    db->live_end = &db->live;
+    db->next_intent_id = 1;
+    db->sync = options->sync;
+    db->sync_interval_ms = options->sync_interval_ms;
+    db->max_open = options->max_open > 0 ? options->max_open : default_max_open();
+    if (db->max_open < 4) db->max_open = 4; /* a rename needs both sides and partition 1 */
+    status = bc_store_dir_open(db, options);
+    if (status == BITCASK_OK) status = recover(db);
+    if (status == BITCASK_OK && !db->env.read_only && db->sync == BITCASK_SYNC_INTERVAL) {
+        if (pthread_create(&db->syncer, NULL, sync_now_and_then, db) == 0) db->syncer_runs = true;
+        else status = bc_fail(BITCASK_NO_MEMORY, "the thread that syncs could not be started");
+    }
+    if (status != BITCASK_OK) {
+        (void)bc_nodes_close(db);
+        bc_node_unref(&db->root);
+        bc_node_unref(&db->inodes);
+        free_db(db);
+        return status;
+    }
+    *out = db;
+    return BITCASK_OK;
+}
+
+static bc_status sync_one(void *context, struct bitcask_partition *node, struct bc_partition *instance)
+{
+    (void)context;
+    (void)node;
+    return bc_partition_sync_to(instance, bc_partition_appended(instance));
+}
+
+bc_status bc_db_sync(struct bitcask *db)
+{
+    bc_status status, other;
+
+    if (db->env.read_only) return BITCASK_OK;
+    status = bc_nodes_each(db, true, sync_one, NULL);
+    other = bc_intents_strike(db, false);
+    if (status == BITCASK_OK) status = other;
+    bc_tree_remove_dropped(db);
+    return status;
+}
+
+/* Leaves the lists empty, whatever is still in them: what they stand for is on disk and is found at the next open. */
+static void free_lists(struct bitcask *db)
+{
+    while (db->live) {
+        struct bc_live_intent *live = db->live;
+        db->live = live->next;
+        for (int s = 0; s < 2; s++) bc_node_unref(&live->side[s].node);
+        free(live);
+    }
+    while (db->dropped) {
+        struct bc_dropped *dropped = db->dropped;
+        db->dropped = dropped->next;
+        bc_node_unref(&dropped->parent);
+        free(dropped);
+    }
+}
+
+bc_status bc_db_close(struct bitcask **pointer)
+{
+    struct bitcask *db = *pointer;
+    bc_status status = BITCASK_OK, closed;
+
+    if (!db) return BITCASK_OK;
+    *pointer = NULL;
+    bc_store_dir_announce_close(db);
+    if (db->syncer_runs) {
+        pthread_mutex_lock(&db->nodes_lock);
+        db->stopping = true;
+        pthread_cond_broadcast(&db->stop);
+        pthread_mutex_unlock(&db->nodes_lock);
+        pthread_join(db->syncer, NULL);
+    }
+    if (!db->env.read_only) {
+        /* In this order: all logs, then what hangs on their being durable, then the note that all is well. */
+        status = bc_db_sync(db);
+        if (status == BITCASK_OK) status = bc_intents_strike(db, true);
+        if (status == BITCASK_OK && db->session_noted && !db->dropped && !db->live && !db->left_behind)
+            status = end_session(db);
+    }
+    free_lists(db);
+    closed = bc_nodes_close(db);
+    if (status == BITCASK_OK) status = closed;
+    bc_node_unref(&db->root);
+    bc_node_unref(&db->inodes);
+    free_db(db); /* the lock goes last */
+    return status;
+}

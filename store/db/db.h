@@ -1,0 +1,226 @@
+/* db.h - an open store: many partitions, the tree of their names, renames across them.
+ *
+ * Each partition in use has a node, which knows its name and its parent's node and counts its users; the instance
+ * behind it, with files and index, is opened when it is needed and closed again, least recently used first.
+ *
+ * Locks, in the order in which they are taken:
+ *   tree_lock    creating, dropping and renaming partitions, and every round of moves: one at a time
+ *   strike_lock  striking out intents: one at a time, so that who finds none to wait for knows that none is left
+ *   write_lock   of partitions, by ascending id; that of partition 1 last   (partition.h)
+ *   nodes_lock   the table of nodes, their counts, the LRU list; held for moments, never over I/O
+ *   live_lock    the list of intents that are not struck out yet
+ * and the other locks of partition.h behind their write_lock.
+ */
+#ifndef BC_DB_H
+#define BC_DB_H
+
+#include "log/intent.h"
+#include "partition/partition.h"
+
+/* A partition by name; what the public handle points at. */
+struct bitcask_partition {
+    struct bitcask *db;
+    uint64_t id;
+    struct bitcask_partition *parent; /* counted; NULL for the root and the store's own. Guarded by nodes_lock, */
+    char *name;                       /* as are all to the end; owned; "" for the root */
+    size_t name_size;
+    unsigned users;    /* handles, operations under way, and nodes that have this one as parent */
+    unsigned pins;     /* operations that use the instance now */
+    bool busy;         /* the instance is being opened or closed */
+    bool dropped;      /* deleted: no instance any more */
+    bool close_failed; /* the last instance could not be synced; the next one makes good for it, or fails to open */
+    struct bc_partition *instance;
+    uint64_t instances;            /* how many instances there were: positions are of one instance */
+    struct bitcask_partition *next_in_table, *newer, *older;
+};
+
+/* An intent that is done but may have to be done again after a crash. */
+struct bc_live_intent {
+    uint64_t intent_id;
+    struct {
+        struct bitcask_partition *node; /* counted */
+        uint64_t instances;
+        uint64_t position; /* to be synced to here */
+    } side[2];
+    struct bc_live_intent *next;
+};
+
+struct bc_dropped {
+    uint64_t id;
+    struct bitcask_partition *parent; /* counted: the tombstone in its log must be durable first */
+    uint64_t instances, position;
+    struct bc_dropped *next;
+};
+
+#define BC_NODE_BUCKETS 4096u
+
+struct bitcask {
+    struct bc_env env;
+    struct bc_dir_names dir_names;
+    int dir_fd;
+    int lock_fd;
+    bitcask_sync_policy sync;
+    unsigned sync_interval_ms;
+    unsigned max_open;
+    char *path; /* for messages */
+    uint64_t bytes_read, bytes_written, syncs; /* what io had counted when this store was opened */
+
+    pthread_mutex_t tree_lock;
+    pthread_mutex_t nodes_lock;
+    pthread_cond_t nodes_changed; /* a node stopped being busy, or a pin went */
+    struct bitcask_partition *buckets[BC_NODE_BUCKETS];
+    struct bitcask_partition *newest, *oldest; /* open instances without pins, by last use */
+    unsigned open_count;
+    struct bitcask_partition *root, *inodes; /* counted */
+    uint64_t partition_opens, partition_closes;
+    uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed */
+
+    pthread_mutex_t strike_lock;
+    pthread_mutex_t live_lock;
+    struct bc_live_intent *live, **live_end; /* oldest first; where the next one goes */
+    size_t live_count;
+    struct bc_dropped *dropped; /* directories to be removed; guarded by live_lock too */
+    size_t dropped_count;
+    bool left_behind; /* files of a dropped partition could not be removed; guarded by live_lock too */
+    uint64_t next_intent_id; /* guarded by tree_lock */
+    bool session_noted;      /* partition 1 says that a writer is at work; guarded by tree_lock */
+
+    struct bc_redo *redo; /* read-only: records of intents, applied to each partition when it is opened */
+    size_t redo_count;
+    struct bc_buffer redo_bytes;
+
+    pthread_t syncer;
+    bool syncer_runs;
+    bool stopping; /* guarded by nodes_lock */
+    pthread_cond_t stop;
+};
+
+/* ---- db.c ---- */
+
+/* bitcask_open() on a given disk. io must outlive the store. */
+bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *options, struct bitcask **db);
+bc_status bc_db_close(struct bitcask **db);
+bc_status bc_db_sync(struct bitcask *db);
+
+/* ---- store_dir.c: the store's directory, its marker and its lock ---- */
+
+/* Opens (or creates) the directory, checks the marker, takes the lock; fills in dir_fd, lock_fd and partitions_fd. */
+bc_status bc_store_dir_open(struct bitcask *db, const bitcask_options *options);
+void bc_store_dir_announce_close(struct bitcask *db);
+void bc_store_dir_close(struct bitcask *db);
+
+/* ---- nodes.c: the tree of partitions that are in use ---- */
+
+/* The node of partition id, counted; made if it is not known. parent and name as in the directory record. */
+bc_status bc_node_get(struct bitcask *db, uint64_t id, struct bitcask_partition *parent, const void *name,
+                      size_t name_size, struct bitcask_partition **node);
+void bc_node_ref(struct bitcask_partition *node);
+void bc_node_unref(struct bitcask_partition **node);
+
+/* Pins the node's instance, opened if need be (another one closed to make room). NOT_FOUND if it was dropped. */
+bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **instance);
+void bc_node_unpin(struct bitcask_partition *node);
+
+/* Pins the instance only if it is open now; NULL otherwise. */
+struct bc_partition *bc_node_pin_if_open(struct bitcask_partition *node);
+
+/* Pins the instance if there is anything in it to be synced, else *instance is NULL. Where the last one could not be
+ * synced when it was closed, only opening anew, which writes and syncs again what it finds, can make good for it. */
+bc_status bc_node_pin_for_sync(struct bitcask_partition *node, struct bc_partition **instance);
+
+/* The path of a node, "orders/2026", freed by the caller; NULL when out of memory. */
+char *bc_node_path(struct bitcask_partition *node);
+
+/* Gives a node a new place in the tree. */
+bc_status bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, const void *name,
+                       size_t name_size);
+
+/* True if node is ancestor or stands below it. */
+bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor);
+
+/* Marks the node, which the caller has pinned, as dropped; gives up that pin, and closes the instance without a sync
+ * once nobody uses it any more. write_lock not held. */
+void bc_node_drop(struct bitcask_partition *node);
+
+/* Calls each for every node with an open instance (dirty_only: with something to sync), pinned meanwhile, and each whose last one could not be synced. Goes on
+ * after a failure; returns the first. */
+bc_status bc_nodes_each(struct bitcask *db, bool dirty_only, bc_status (*each)(void *context, struct bitcask_partition *node,
+                                                               struct bc_partition *instance), void *context);
+
+/* Closes every instance; the first failure is returned. No handles may be in use. */
+bc_status bc_nodes_close(struct bitcask *db);
+
+/* Whether what was appended to the node's instance number `instances` up to position is durable. */
+bool bc_node_is_durable(struct bitcask_partition *node, uint64_t instances, uint64_t position);
+
+/* ---- durable.c: what fsync means ---- */
+
+/* Makes all that was appended to node durable, and the directory records on its path. */
+bc_status bc_node_sync(struct bitcask_partition *node);
+
+/* Only the path: the records of node and its ancestors in their parents' logs. */
+bc_status bc_node_sync_path(struct bitcask_partition *node);
+
+/* What a write ends with: durable if flags or the store's policy say so. */
+bc_status bc_node_end_write(struct bitcask_partition *node, unsigned flags);
+
+/* ---- keys.c: reading and writing single keys ---- */
+
+bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t key_size, const void *value,
+                      size_t value_size, const bitcask_write_options *options, uint64_t *version);
+bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t key_size,
+                         const bitcask_write_options *options);
+bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, size_t key_size,
+                            const bitcask_attrs *attrs, unsigned flags, uint64_t *version);
+
+/* Fills in a public entry from the index'. */
+void bc_entry_to_public(uint64_t partition_id, const struct bc_entry *entry, const void *key, size_t key_size,
+                        bitcask_entry *out);
+
+/* A write that puts the record of value again, with its attributes as they are: for attribute changes and moves. */
+void bc_write_from_value(const struct bc_value *value, struct bc_write *write);
+
+/* ---- tree.c: creating and dropping partitions ---- */
+
+bc_status bc_tree_create(struct bitcask_partition *parent, const void *name, size_t name_size,
+                         const bitcask_attrs *attrs, unsigned flags, struct bitcask_partition **node);
+bc_status bc_tree_drop(struct bitcask_partition *parent, const void *name, size_t name_size, unsigned flags);
+bc_status bc_tree_open(struct bitcask_partition *parent, const void *name, size_t name_size,
+                       struct bitcask_partition **node);
+
+/* NOT_EMPTY if the instance holds a name. write_lock held, or index_lock. */
+bc_status bc_partition_check_empty(struct bc_partition *instance);
+
+/* Queues the files of partition id for removal, once parent's log is durable up to where it stands now. */
+bc_status bc_tree_forget_files(struct bitcask_partition *parent, uint64_t id);
+
+/* Removes the files of dropped partitions whose deletion is durable. What cannot be removed is logged and left. */
+void bc_tree_remove_dropped(struct bitcask *db);
+
+/* Says in partition 1, durably, that a writer is at work that may leave unnamed partitions. tree_lock held, or open. */
+bc_status bc_tree_note_session(struct bitcask *db);
+
+/* ---- move.c: renames ---- */
+
+bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
+
+/* ---- intents.c: what touches two logs ---- */
+
+/* Strikes out intents whose records are durable everywhere; force: makes them so. */
+bc_status bc_intents_strike(struct bitcask *db, bool force);
+
+/* The same by force, if node is part of a live intent. */
+bc_status bc_intents_finish(struct bitcask_partition *node);
+
+/* After an open: reads the intents of partition 1 and redoes them (a reader keeps them for later). */
+bc_status bc_intents_recover(struct bitcask *db);
+
+/* Applies what concerns the instance of a partition that is being opened read-only. */
+bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance);
+
+/* ---- sweep.c ---- */
+
+/* After an unclean end: removes partitions' directories that no directory record names. */
+bc_status bc_sweep(struct bitcask *db);
+
+#endif
