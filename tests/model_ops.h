@@ -1,0 +1,50 @@
+/* model_ops.h - random operations, each done on a store and on its model, and their results compared.
+ *
+ * Each returns false, with a line on stderr, where the store does anything but what bitcask.h says. Threads: one.
+ */
+#ifndef BC_MODEL_OPS_H
+#define BC_MODEL_OPS_H
+
+#include "model.h"
+
+#define MODEL_PARTITIONS_MAX 14u
+
+struct model_run {
+    bitcask *db;
+    struct model_partition *root;
+    uint64_t rng;
+    struct model_partition *only; /* operations stay in this partition; NULL: anywhere */
+    bool never_durable;           /* no operation syncs */
+    size_t favourite;             /* which partition model_pick() likes now */
+};
+
+/* A handle on partition, opened by one of the ways there are and kept in the model. NULL after a failure. */
+bitcask_partition *model_handle(struct model_run *run, struct model_partition *partition);
+
+/* A partition of the model, or run->only: any of them, or mostly the one picked before, as users do: with few instances
+ * open a store that is used all over opens and closes more than it writes. */
+struct model_partition *model_pick_any(struct model_run *run);
+struct model_partition *model_pick(struct model_run *run);
+
+bool model_op_put(struct model_run *run);
+bool model_op_delete(struct model_run *run);
+bool model_op_batch(struct model_run *run);
+bool model_op_set_attrs(struct model_run *run);
+bool model_op_read(struct model_run *run); /* stat, get, ranges of a pinned value */
+bool model_op_query(struct model_run *run);
+bool model_op_create(struct model_run *run);
+bool model_op_drop(struct model_run *run);
+bool model_op_move(struct model_run *run); /* model_moves.c */
+
+/* What these share. */
+struct model_name {
+    uint8_t bytes[BITCASK_NAME_MAX];
+    size_t size;
+};
+void model_random_name(struct model_run *run, struct model_name *name);
+void model_random_attrs(struct model_run *run, bitcask_attrs *attrs, bool partition);
+
+/* Brings item up to date with what the store says of it after a write, and compares the rest. */
+bool model_refresh(struct model_run *run, struct model_partition *partition, struct model_item *item);
+
+#endif

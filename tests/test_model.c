@@ -1,0 +1,214 @@
+/* test_model.c - 100,000 random operations on a real store against a plain map, with reopenings and damaged tails.
+ *
+ * SEED and OPERATIONS come from the environment; the seed is printed. After a difference the rest is left out.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model_ops.h"
+
+#define TAIL_STEPS 8u
+
+static uint64_t first_seed;
+
+static void random_options(struct model_run *run, bitcask_options *options)
+{
+    static const bitcask_sync_policy policies[] = {BITCASK_SYNC_OS, BITCASK_SYNC_OS, BITCASK_SYNC_OS,
+                                                   BITCASK_SYNC_INTERVAL};
+    bitcask_options_init(options);
+    options->create = true;
+    options->sync = policies[fixture_below(&run->rng, 4)];
+    options->sync_interval_ms = 50;
+    options->segment_size = fixture_below(&run->rng, 3) ? 65536 : 1 << 20;
+    options->max_open = fixture_below(&run->rng, 4) ? 0 : 4;
+}
+
+static bool reopen(struct model_run *run, const char *path, bitcask_options *options)
+{
+    model_close_handles(run->root);
+    if (run->db && !fixture_expect(BITCASK_OK, bitcask_close(&run->db), "close", __FILE__, __LINE__)) return false;
+    random_options(run, options);
+    bitcask_status status = bitcask_open(path, options, &run->db);
+    return fixture_expect(BITCASK_OK, status, "open", __FILE__, __LINE__) && model_equals(run->db, run->root);
+}
+
+static bool reader_agrees(struct model_run *run, const char *path)
+{
+    bitcask_options options;
+    bitcask *db = NULL;
+    bitcask_options_init(&options);
+    options.read_only = true;
+    if (!fixture_expect(BITCASK_OK, bitcask_open(path, &options, &db), "open read-only", __FILE__, __LINE__))
+        return false;
+    bool same = model_equals(db, run->root);
+    return fixture_expect(BITCASK_OK, bitcask_close(&db), "close read-only", __FILE__, __LINE__) && same;
+}
+
+/* ---- damaged tails ---- */
+
+struct tail {
+    struct model_partition *partition;
+    struct model_partition *states[TAIL_STEPS + 1]; /* the partition after each step */
+    uint64_t sizes[TAIL_STEPS + 1];                 /* of its active file then */
+    size_t count;
+    uint64_t damaged_from; /* the first byte of the file that may be damaged */
+};
+
+/* Does something to the file behind sizes[0], all of it unsynced, as a power cut may. */
+static void damage(struct model_run *run, struct tail *tail, const char *file)
+{
+    size_t size;
+    uint8_t *data = fixture_read(file, &size);
+    uint64_t start = tail->sizes[0], room = size - start;
+    uint64_t kind = room ? fixture_below(&run->rng, 5) : 0, at = start + (room ? fixture_below(&run->rng, room) : 0);
+    uint64_t length = fixture_below(&run->rng, 600) + 1;
+    tail->damaged_from = at;
+    if (kind == 0) { /* garbage behind the end: random bytes, zeros, or older parts of the file */
+        tail->damaged_from = size;
+        data = realloc(data, size + length);
+        if (!data) exit(99);
+        uint64_t sort = fixture_below(&run->rng, 3), from = fixture_below(&run->rng, size);
+        for (uint64_t i = 0; i < length; i++)
+            data[size + i] = sort == 0   ? (uint8_t)fixture_random(&run->rng)
+                             : sort == 1 ? 0
+                                         : data[from + i % (size - from)];
+        size += length;
+    } else if (kind == 1) {
+        size = at;
+    } else if (kind == 2) {
+        data[at] ^= (uint8_t)(1u << fixture_below(&run->rng, 8));
+    } else { /* a hole: zeros, up to the end or not. Where zeros were before, nothing is damaged there. */
+        uint64_t end = kind == 3 || length > size - at ? size : at + length;
+        while (at < end && data[at] == 0) at++;
+        tail->damaged_from = at;
+        memset(data + at, 0, end - at);
+    }
+    fixture_write(file, data, size);
+    free(data);
+}
+
+static bool copy_equals(struct model_run *run, struct tail *tail, const char *path, size_t state)
+{
+    struct model_partition *partition = tail->partition, real = *partition;
+    bitcask_options options;
+    bitcask *db = NULL;
+    random_options(run, &options);
+    if (!fixture_expect(BITCASK_OK, bitcask_open(path, &options, &db), "open of a copy", __FILE__, __LINE__))
+        return false;
+    partition->items = tail->states[state]->items;
+    partition->count = tail->states[state]->count;
+    bool same = model_equals(db, run->root);
+    partition->items = real.items;
+    partition->count = real.count;
+    return fixture_expect(BITCASK_OK, bitcask_close(&db), "close of a copy", __FILE__, __LINE__) && same;
+}
+
+/* Takes steps that nothing syncs; false in *usable where the file was sealed meanwhile. */
+static bool take_steps(struct model_run *run, struct tail *tail, const char *file, bool *usable)
+{
+    static bool (*const steps[])(struct model_run *) = {model_op_put, model_op_put, model_op_delete, model_op_batch,
+                                                        model_op_set_attrs};
+    size_t header_size, wanted = fixture_below(&run->rng, TAIL_STEPS) + 1;
+    uint8_t *header = fixture_read(file, &header_size);
+    bool same = true;
+    for (tail->count = 1; same && tail->count <= wanted; tail->count++) {
+        same = steps[fixture_below(&run->rng, 5)](run);
+        tail->states[tail->count] = model_copy(tail->partition);
+        tail->sizes[tail->count] = fixture_size(file);
+    }
+    size_t size;
+    uint8_t *now = fixture_read(file, &size);
+    *usable = size >= header_size && memcmp(now, header, header_size) == 0;
+    free(header);
+    free(now);
+    return same;
+}
+
+static bool damaged_tail(struct model_run *run, const char *path)
+{
+    struct tail tail = {.partition = model_pick_any(run)};
+    const char *copy = fixture_path("copy");
+    char file[1024];
+    bool usable = false;
+    if (!model_handle(run, tail.partition)) return false;
+    snprintf(file, sizeof file, "%s", fixture_partition_file(path, tail.partition->id, "active.data"));
+    bitcask_status status = bitcask_sync(run->db);
+    if (!fixture_expect(BITCASK_OK, status, "sync", __FILE__, __LINE__)) return false;
+    tail.sizes[0] = fixture_size(file);
+    if (tail.sizes[0] == UINT64_MAX) return true;
+    tail.states[0] = model_copy(tail.partition);
+    run->only = tail.partition;
+    run->never_durable = true;
+    bool same = take_steps(run, &tail, file, &usable);
+    run->only = NULL;
+    run->never_durable = false;
+    if (same && usable) {
+        size_t state = 0;
+        fixture_copy(path, copy);
+        damage(run, &tail, fixture_partition_file(copy, tail.partition->id, "active.data"));
+        while (state + 1 < tail.count && tail.sizes[state + 1] <= tail.damaged_from) state++;
+        same = copy_equals(run, &tail, copy, state) && copy_equals(run, &tail, copy, state);
+        fixture_remove(copy);
+    }
+    for (size_t i = 0; i < tail.count; i++) model_free_copy(tail.states[i]);
+    return same;
+}
+
+/* ---- the run ---- */
+
+static bool random_operation(struct model_run *run)
+{
+    static const struct {
+        unsigned share; /* of 1000 */
+        bool (*run)(struct model_run *);
+    } operations[] = {{400, model_op_put},      {130, model_op_delete}, {60, model_op_batch},
+                      {60, model_op_set_attrs}, {190, model_op_read},   {120, model_op_query},
+                      {6, model_op_create},     {6, model_op_drop},     {28, model_op_move}};
+    uint64_t choice = fixture_below(&run->rng, 1000);
+    size_t i = 0;
+    while (choice >= operations[i].share) choice -= operations[i++].share;
+    return operations[i].run(run);
+}
+
+static void random_operations_agree_with_a_plain_map(void)
+{
+    struct model_run run = {.root = model_new(NULL), .rng = first_seed};
+    uint64_t operations = fixture_number("OPERATIONS", 100000), done = 0;
+    const char *path = fixture_path("store");
+    bitcask_options options;
+    bool same = reopen(&run, path, &options);
+    for (; same && done < operations; done++) {
+        uint64_t special = fixture_below(&run.rng, 6000);
+        if (special < 4)
+            same = reopen(&run, path, &options);
+        else if (special < 6)
+            same = reader_agrees(&run, path);
+        else if (special < 10 && options.sync == BITCASK_SYNC_OS)
+            same = damaged_tail(&run, path);
+        else if (special < 300)
+            bitcask_partition_close(&model_pick(&run)->handle);
+        if (same) same = random_operation(&run);
+    }
+    if (same) same = reader_agrees(&run, path) && reopen(&run, path, &options);
+    if (!same)
+        fprintf(stderr, "SEED=%#llx: differs at operation %llu\n", (unsigned long long)first_seed,
+                (unsigned long long)done);
+    CU_ASSERT(same);
+    CU_ASSERT_EQUAL(done, operations);
+    model_close_handles(run.root);
+    if (run.db) EXPECT(BITCASK_OK, bitcask_close(&run.db));
+    model_free(run.root);
+}
+
+int main(void)
+{
+    first_seed = fixture_number("SEED", (uint64_t)time(NULL));
+    printf("SEED=%#llx\n", (unsigned long long)first_seed);
+    static CU_TestInfo tests[] = {
+        {"random operations agree with a plain map", random_operations_agree_with_a_plain_map},
+        CU_TEST_INFO_NULL,
+    };
+    return fixture_run("model", tests);
+}
