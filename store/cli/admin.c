@@ -1,0 +1,239 @@
+/* admin.c - the commands that look inside: stats and dump.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+#include "output.h"
+#include "path.h"
+
+/* ---- stats ---- */
+
+/* A partition being surveyed: its sub-partitions are still to come. */
+struct level {
+    bitcask_partition *partition;
+    bitcask_query *query;
+    char *path; /* for messages; owned */
+};
+
+/* A sum over partitions, and where it was found wanting. The levels are a stack of our own: how deep directories are
+ * nested is up to whoever writes the store. */
+struct survey {
+    const struct cli_store *store;
+    uint64_t partitions;
+    bitcask_stats sum;
+    struct level *levels;
+    size_t depth;
+    size_t room;
+    int status; /* exit status: a partition that cannot be read is told and left out */
+};
+
+static void survey_add(struct survey *survey, const bitcask_stats *stats)
+{
+    bitcask_stats *sum = &survey->sum;
+    survey->partitions++;
+    sum->live_keys += stats->live_keys;
+    sum->live_bytes += stats->live_bytes;
+    sum->dead_bytes += stats->dead_bytes;
+    sum->data_bytes += stats->data_bytes;
+    sum->segments += stats->segments;
+    sum->index_bytes += stats->index_bytes;
+    sum->key_bytes += stats->key_bytes;
+    sum->damaged_regions += stats->damaged_regions;
+}
+
+/* Counts partition and puts it on the stack. Takes over partition and path, also when it fails. */
+static void survey_enter(struct survey *survey, bitcask_partition *partition, char *path)
+{
+    static const bitcask_query_options only_partitions = {.partitions = true};
+    struct level level = {.partition = partition, .path = path};
+    bitcask_stats stats;
+
+    if (!path || survey->depth == survey->room) {
+        size_t room = survey->room ? 2 * survey->room : 16;
+        struct level *grown = path ? realloc(survey->levels, room * sizeof(*grown)) : NULL;
+        if (!grown) {
+            survey->status = cli_error("out of memory");
+            goto fail;
+        }
+        survey->levels = grown;
+        survey->room = room;
+    }
+    memset(&stats, 0, sizeof(stats));
+    bitcask_status status = bitcask_partition_stats(partition, &stats);
+    if (status == BITCASK_OK) status = bitcask_query_open(partition, &only_partitions, &level.query);
+    if (status == BITCASK_OK) {
+        survey_add(survey, &stats);
+        survey->levels[survey->depth++] = level;
+        return;
+    }
+    /* A partition may have gone since its parent was listed. */
+    if (status != BITCASK_NOT_FOUND || survey->depth == 0) survey->status = cli_fail(survey->store, path, status);
+
+fail:
+    free(path);
+    bitcask_partition_close(&partition);
+}
+
+/* Goes on with the topmost partition: enters its next sub-partition, or leaves it. */
+static void survey_step(struct survey *survey)
+{
+    struct level *top = &survey->levels[survey->depth - 1];
+    bitcask_entry entry;
+    bitcask_partition *child = NULL;
+    char *path = NULL;
+
+    bitcask_status status = bitcask_query_next(top->query, &entry);
+    if (status != BITCASK_OK) {
+        if (status != BITCASK_NOT_FOUND) survey->status = cli_fail(survey->store, top->path, status);
+        bitcask_query_close(&top->query);
+        bitcask_partition_close(&top->partition);
+        free(top->path);
+        survey->depth--;
+        return;
+    }
+    if (asprintf(&path, "%s%s%.*s", top->path, *top->path ? "/" : "", (int)entry.key_size, (const char *)entry.key) < 0)
+        path = NULL;
+    status = bitcask_partition_open_at(top->partition, entry.key, entry.key_size, &child);
+    if (status == BITCASK_OK) {
+        survey_enter(survey, child, path);
+        return;
+    }
+    if (status != BITCASK_NOT_FOUND) survey->status = cli_fail(survey->store, path, status);
+    free(path);
+}
+
+static void print_survey(const struct survey *survey, bool json)
+{
+    const bitcask_stats *sum = &survey->sum;
+    const struct {
+        const char *name, *meaning;
+        uint64_t value;
+    } rows[] = {
+        {"partitions", "this one and all below it", survey->partitions},
+        {"live_keys", "keys and partitions with a name", sum->live_keys},
+        {"live_bytes", "bytes of records in use", sum->live_bytes},
+        {"dead_bytes", "bytes of the data files that are not in use", sum->dead_bytes},
+        {"data_bytes", "bytes of the data files", sum->data_bytes},
+        {"segments", "data files", sum->segments},
+        {"index_bytes", "bytes of memory that the indexes take, keys included", sum->index_bytes},
+        {"key_bytes", "of these, the keys", sum->key_bytes},
+        {"damaged_regions", "stretches of data files that fail their check", sum->damaged_regions},
+    };
+    const size_t count = sizeof(rows) / sizeof(rows[0]);
+    for (size_t i = 0; i < count; i++) {
+        if (json)
+            printf("%s\"%s\": %" PRIu64 "%s", i ? " " : "{", rows[i].name, rows[i].value, i + 1 < count ? "," : "}\n");
+        else
+            printf("%-16s %15" PRIu64 "  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
+    }
+}
+
+int cli_stats(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, CLI_OPTION_HELP}, {NULL, 0, NULL, 0}};
+    struct cli_store store = {0};
+    struct cli_path path = {0};
+    bitcask_partition *partition = NULL;
+    bool json = false;
+
+    for (int c; (c = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+        if (c == CLI_OPTION_HELP) return cli_help("stats");
+        if (c != 'j') return CLI_USAGE;
+        json = true;
+    }
+    int status = cli_check_operands("stats", argc, argv, optind, 1, 2);
+    if (status != CLI_OK) return status;
+    status = cli_path_parse(argv[optind], argc > optind + 1 ? argv[optind + 1] : "", &path);
+    if (status != CLI_OK) return status;
+    status = cli_store_open(&store, argv[optind], CLI_READ);
+    if (status != CLI_OK) goto out;
+
+    bitcask_status opened = bitcask_partition_open(store.db, path.full, &partition);
+    if (opened == BITCASK_OK) {
+        struct survey survey = {.store = &store};
+        survey_enter(&survey, partition, strdup(path.full));
+        while (survey.depth > 0) survey_step(&survey);
+        free(survey.levels);
+        print_survey(&survey, json);
+        status = survey.status;
+    } else {
+        status = cli_fail(&store, path.full, opened);
+    }
+    status = cli_finish_output(status);
+
+out:
+    status = cli_store_close(&store, status);
+    cli_path_release(&path);
+    return status;
+}
+
+/* ---- dump ---- */
+
+static bool print_record(void *context, const bitcask_dump_record *record)
+{
+    static const char *const checks[] = {[BITCASK_DUMP_HEADER] = "header",
+                                         [BITCASK_DUMP_GOOD] = "ok",
+                                         [BITCASK_DUMP_BAD_VALUE] = "BAD-VALUE",
+                                         [BITCASK_DUMP_BAD] = "BAD"};
+    (void)context;
+    if (record->state == BITCASK_DUMP_HEADER) {
+        printf("%s: segment %" PRIu32 " of partition %016" PRIx64 " below %016" PRIx64 ", last known as \"",
+               record->file, record->segment_id, record->partition_id, record->parent_id);
+        cli_print_bytes(stdout, record->key, record->key_size, CLI_ESCAPE_QUOTED);
+        printf("\"\n%10s %10s %-9s %19s %6s %10s  %s\n", "offset", "size", "check", "version", "attrs", "value",
+               "flags key");
+    }
+    printf("%10" PRIu64 " %10" PRIu64 " %s", record->offset, record->size, checks[record->state]);
+    if (record->state == BITCASK_DUMP_GOOD || record->state == BITCASK_DUMP_BAD_VALUE) {
+        printf("%*s %19" PRIu64 " %6" PRIu64 " %10" PRIu64 "  %s \"", (int)(9 - strlen(checks[record->state])), "",
+               record->version, record->attrs_size, record->value_size, record->flags);
+        cli_print_bytes(stdout, record->key, record->key_size, CLI_ESCAPE_QUOTED);
+        putchar('"');
+    }
+    putchar('\n');
+    return !ferror(stdout);
+}
+
+static int dump_partition(struct cli_store *store, const char *text)
+{
+    struct cli_path path = {0};
+    bitcask_partition *partition = NULL;
+    int status = cli_path_parse(store->path, text, &path);
+    if (status != CLI_OK) return status;
+    status = cli_store_open(store, store->path, CLI_READ);
+    if (status != CLI_OK) goto out;
+    bitcask_status dumped = bitcask_partition_open(store->db, path.full, &partition);
+    if (dumped == BITCASK_OK) dumped = bitcask_dump(partition, print_record, NULL);
+    if (dumped != BITCASK_OK) status = cli_fail(store, path.full, dumped);
+
+out:
+    bitcask_partition_close(&partition);
+    status = cli_store_close(store, status);
+    cli_path_release(&path);
+    return status;
+}
+
+int cli_dump(int argc, char **argv)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, CLI_OPTION_HELP}, {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        return c == CLI_OPTION_HELP ? cli_help("dump") : CLI_USAGE;
+    int status = cli_check_operands("dump", argc, argv, optind, 1, 2);
+    if (status != CLI_OK) return status;
+
+    struct cli_store store = {.path = argv[optind]};
+    struct stat info;
+    if (stat(store.path, &info) == 0 && !S_ISDIR(info.st_mode)) {
+        if (argc > optind + 1) return cli_usage("dump", "dump: %s is a file, and has no PATH in it", store.path);
+        bitcask_status dumped = bitcask_dump_file(store.path, print_record, NULL);
+        if (dumped != BITCASK_OK) status = cli_fail(&store, NULL, dumped);
+    } else {
+        status = dump_partition(&store, argc > optind + 1 ? argv[optind + 1] : "");
+    }
+    return cli_finish_output(status);
+}

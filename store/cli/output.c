@@ -1,0 +1,109 @@
+/* output.c - printing names, and making sure that what was printed has arrived.
+ *
+ * Names are opaque bytes. On a terminal only what its character set calls printable is sent as it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
+
+#include "cli.h"
+#include "output.h"
+
+static void print_escaped(FILE *out, const unsigned char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) fprintf(out, "\\x%02x", bytes[i]);
+}
+
+static void print_without_controls(FILE *out, const unsigned char *bytes, size_t size)
+{
+    mbstate_t state;
+    memset(&state, 0, sizeof(state));
+    for (size_t at = 0; at < size;) {
+        wchar_t character;
+        size_t length = mbrtowc(&character, (const char *)bytes + at, size - at, &state);
+        if (length == (size_t)-1 || length == (size_t)-2 || length == 0) {
+            memset(&state, 0, sizeof(state));
+            print_escaped(out, bytes + at, 1);
+            at++;
+            continue;
+        }
+        if (iswprint((wint_t)character))
+            fwrite(bytes + at, 1, length, out);
+        else
+            print_escaped(out, bytes + at, length);
+        at += length;
+    }
+}
+
+void cli_print_bytes(FILE *out, const void *name, size_t size, enum cli_escape escape)
+{
+    const unsigned char *bytes = name;
+    if (escape == CLI_ESCAPE_NOTHING) {
+        fwrite(bytes, 1, size, out);
+    } else if (escape == CLI_ESCAPE_CONTROLS) {
+        print_without_controls(out, bytes, size);
+    } else {
+        for (size_t i = 0; i < size; i++) {
+            if (bytes[i] == '\\' || bytes[i] == '"')
+                fprintf(out, "\\%c", bytes[i]);
+            else if (bytes[i] >= 0x20 && bytes[i] < 0x7f)
+                fputc(bytes[i], out);
+            else
+                print_escaped(out, bytes + i, 1);
+        }
+    }
+}
+
+void cli_print_name(FILE *out, const char *name, enum cli_escape escape)
+{
+    cli_print_bytes(out, name, strlen(name), escape);
+}
+
+enum cli_escape cli_output_escape(void)
+{
+    return isatty(STDOUT_FILENO) ? CLI_ESCAPE_CONTROLS : CLI_ESCAPE_NOTHING;
+}
+
+int cli_write_output(const void *data, size_t size)
+{
+    const char *bytes = data;
+    while (size > 0) {
+        ssize_t written = write(STDOUT_FILENO, bytes, size);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return cli_error("standard output: %s; %zu bytes were not written", strerror(errno), size);
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return CLI_OK;
+}
+
+int cli_finish_output(int status)
+{
+    errno = 0;
+    bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) != 0) failed = true;
+    int error = errno;
+    /* Closing reports what a network filesystem kept back until now. EBADF: it was closed all along, which matters
+     * only where something was printed, and then the flush has failed. */
+    if (close(STDOUT_FILENO) != 0 && errno != EBADF && !failed) {
+        failed = true;
+        error = errno;
+    }
+    if (!failed) return status;
+    cli_error("standard output: %s; not all of it was written", error ? strerror(error) : "write error");
+    return CLI_FAILED;
+}
+
+void cli_guard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        /* The wrong way round, so that reading 0 and writing 1 and 2 fail as they would have. Where even this fails
+         * there is no descriptor left to say so on. */
+        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd) _exit(CLI_FAILED);
+    }
+}

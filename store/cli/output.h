@@ -1,0 +1,33 @@
+/* output.h - printing names, and making sure that what was printed has arrived.
+ */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum cli_escape {
+    CLI_ESCAPE_NOTHING,  /* the bytes as they are: for programs */
+    CLI_ESCAPE_CONTROLS, /* what the terminal's character set cannot print as \xNN: a name must not steer it */
+    CLI_ESCAPE_QUOTED    /* printable ASCII, the rest as \xNN, backslash and quote as \\ and \": unambiguous */
+};
+
+/* Prints a name of a given size, or one that ends in NUL. Errors stay on the stream, see cli_finish_output(). */
+void cli_print_bytes(FILE *out, const void *name, size_t size, enum cli_escape escape);
+void cli_print_name(FILE *out, const char *name, enum cli_escape escape);
+
+/* CLI_ESCAPE_CONTROLS where standard output is a terminal, else CLI_ESCAPE_NOTHING. */
+enum cli_escape cli_output_escape(void);
+
+/* Writes size bytes to standard output, past stdio. Tells of a failure. Returns an exit status. */
+int cli_write_output(const void *data, size_t size);
+
+/* Flushes standard output. What did not arrive (a full disk, a reader that went) is told and turns CLI_OK into
+ * CLI_FAILED. Returns the exit status. */
+int cli_finish_output(int status);
+
+/* Opens the standard descriptors that the caller left closed, so that they fail when used: else the first file of
+ * the store would get their number, and a value be written into it. To be called first. */
+void cli_guard_descriptors(void);
+
+#endif
