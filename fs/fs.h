@@ -1,0 +1,54 @@
+/* fs.h - the mounted file system: what the session and the nodes share, and the order of all locks.
+ *
+ * The session (main, session, init) reads the options, opens the store, and runs the request loop. The nodes
+ * (inode, pending, commit, moves, ops_*) answer the requests. struct bcfs is the userdata of the FUSE session.
+ *
+ * Locks, outermost first. A thread takes them downwards only, and holds at most one of each kind unless noted.
+ *
+ *   1. nodes->tree       A rwlock over the shape of the tree. Exclusive: rename, and the end of a round of moves;
+ *                        it stands for the lock of every directory. Shared: everything else that takes 2.
+ *   2. inode->dir->lock  One directory: its overlay, position table, and which inode has which name in it. Only
+ *                        rmdir holds two, parent before child; the tree's shape cannot change meanwhile.
+ *   3. inode->lock       One node: attributes, pending content, state. Parent and name are written under 1 and 2
+ *                        and this one, so each of them is enough to read them.
+ *   4. leaves            nodes->table_lock, dirty_lock, moves_lock, commit_lock, cache_lock: one at a time, and nothing
+ *                        but memory is touched under them.
+ *
+ * No lock is held over an fsync, but: under sync=always; in rmdir, where the store syncs the parent's log; and in a
+ * rename that exchanges two names of different directories or replaces a directory there, which the store syncs at
+ * once.
+ * No handler calls a fuse_lowlevel_notify function.
+ */
+#ifndef BCFS_FS_H
+#define BCFS_FS_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+#endif
+#include <fuse_lowlevel.h>
+
+#include "bitcask.h"
+#include "options.h"
+
+struct bcfs_nodes; /* inode.h */
+
+struct bcfs {
+    struct bcfs_options options; /* fixed before bcfs_start() */
+    bitcask *db;                 /* opened before bcfs_start(), closed after bcfs_stop() */
+    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop() */
+};
+
+/* The operations of the session; its userdata is a struct bcfs. */
+extern const struct fuse_lowlevel_ops bcfs_ops;
+
+/* Makes the root's node and starts the commit thread. fs->options and fs->db are set. To be called after the last
+ * fork() and before the first request. On failure nothing stays behind; the status says why. */
+bitcask_status bcfs_start(struct bcfs *fs);
+
+/* Commits all that is pending, completes queued renames, writes the directories' times, ends the commit thread and
+ * frees every node. To be called when no request runs any more and none will come. Returns the first failure; the
+ * nodes are freed all the same, and what could not be committed has been logged. Does not sync: bitcask_close()
+ * does. */
+bitcask_status bcfs_stop(struct bcfs *fs);
+
+#endif

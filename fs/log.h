@@ -1,0 +1,34 @@
+/* log.h - the lines that bitcaskfs says to people.
+ *
+ * One event, one line, "bitcaskfs: " in front of it: on stderr while there is someone to read it, to syslog once
+ * the daemon has left its terminal. Bytes outside printable ASCII are written as \xNN, so that a file name can
+ * neither forge a second line nor confuse a terminal.
+ */
+#ifndef BCFS_LOG_H
+#define BCFS_LOG_H
+
+#include "bitcask.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+enum bcfs_log_level { BCFS_LOG_DEBUG, BCFS_LOG_INFO, BCFS_LOG_WARNING, BCFS_LOG_ERROR };
+
+/* Says one line, cut at 2047 bytes, without a newline at its end. Keeps errno. From any thread. */
+void bcfs_log(enum bcfs_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+
+/* Says what a failed call of the library left in bitcask_error_detail(), or "NAME: the status's text" where it left
+ * nothing. To be called from the thread of the failed call, before any other call of the library. */
+void bcfs_log_failure(const char *name, bitcask_status status);
+
+/* Whether BCFS_LOG_DEBUG lines are said; they are not at first. Before threads start. */
+void bcfs_log_set_debug(bool debug);
+
+/* From now on lines go to syslog (facility daemon). Call before stderr is given up. */
+void bcfs_log_to_syslog(void);
+
+/* To be put into bitcask_options.log. context is not used. From any thread. */
+void bcfs_log_store_line(void *context, bitcask_log_level level, const char *line);
+
+#endif

@@ -1,0 +1,225 @@
+/* main.c - bitcaskfs: from the command line to the exit status.
+ *
+ * Everything that can be refused is refused before anything is changed, and before the fork, on the terminal. Then
+ * the child opens the store, mounts and serves; the command returns when the child has said that the mount answers,
+ * so `bitcaskfs STORE MNT && ls MNT` works. fork() comes before the store is opened, because threads (the store's,
+ * the daemon's) do not survive it.
+ *
+ * Exit status: 0 after a good end, or when the daemon is ready; 1 after one line that says what is wrong.
+ */
+#include "fs.h"
+#include "log.h"
+#include "mountpoint.h"
+#include "options.h"
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long to wait for a writer that is closing the store: umount(2) returns before its daemon is done. */
+enum { LOCK_WAIT_MS = 10000 };
+
+/* Replaces the two operands by absolute paths and looks at all that can be seen without changing anything. */
+static bool check_world(struct bcfs_options *options, bool *dead_mount)
+{
+    char *mountpoint = NULL;
+    char *store = NULL;
+    bool good = bcfs_mountpoint_check(options->mountpoint, &mountpoint, dead_mount) &&
+                bcfs_store_resolve(options->store, &store) && bcfs_paths_apart(store, mountpoint) &&
+                (!options->allow_other || bcfs_allow_other_check()) && bcfs_device_check();
+    if (mountpoint != NULL) {
+        free(options->mountpoint);
+        options->mountpoint = mountpoint;
+    }
+    if (store != NULL) {
+        free(options->store);
+        options->store = store;
+    }
+    return good;
+}
+
+/* ---- the daemon ---- */
+
+/* As many open files as the administrator allows; the library sizes its limit of open partitions by it. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        bcfs_log(BCFS_LOG_WARNING, "cannot raise the limit of open files: %s", strerror(errno));
+    }
+}
+
+static bool open_store(struct bcfs *fs)
+{
+    bitcask_options options;
+    bitcask_options_init(&options);
+    options.read_only = fs->options.read_only;
+    options.create = !fs->options.read_only;
+    options.sync = fs->options.sync;
+    options.sync_interval_ms = fs->options.sync_interval_ms;
+    options.max_open = fs->options.max_open;
+    options.lock_wait_ms = LOCK_WAIT_MS;
+    if (fs->options.segment_size != 0) options.segment_size = fs->options.segment_size;
+    options.log = bcfs_log_store_line;
+
+    bitcask_status status = bitcask_open(fs->options.store, &options, &fs->db);
+    if (status != BITCASK_OK) bcfs_log_failure(fs->options.store, status);
+    return status == BITCASK_OK;
+}
+
+/* Commits and closes. The order is the reverse of opening; the store's lock goes last. */
+static bool close_store(struct bcfs *fs, bool started)
+{
+    bool good = true;
+    bitcask_status status = started ? bcfs_stop(fs) : BITCASK_OK;
+    if (status != BITCASK_OK) {
+        bcfs_log(BCFS_LOG_ERROR, "%s: not everything could be stored: %s", fs->options.store,
+                 bitcask_status_text(status));
+        good = false;
+    }
+    status = bitcask_close(&fs->db);
+    if (status != BITCASK_OK) {
+        bcfs_log_failure(fs->options.store, status);
+        good = false;
+    }
+    return good;
+}
+
+/* Leaves the terminal and tells the waiting parent that the mount is ready. False if nobody waits any more: the command
+ * was interrupted, so nobody wants this mount. */
+static bool report_ready(int ready_fd)
+{
+    if (ready_fd < 0) return true;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || chdir("/") != 0) {
+        bcfs_log(BCFS_LOG_ERROR, "cannot become a daemon: %s", strerror(errno));
+        return false;
+    }
+    bcfs_log_to_syslog();
+    for (int fd = 0; fd <= 2; fd++) dup2(null, fd);
+    if (null > 2) close(null);
+
+    ssize_t written = 0;
+    do written = write(ready_fd, "", 1);
+    while (written < 0 && errno == EINTR);
+    close(ready_fd);
+    return written == 1;
+}
+
+/* Mounts the opened store and serves it to the end. */
+static bool serve_mount(struct bcfs *fs, int ready_fd)
+{
+    struct bcfs_session *session = NULL;
+    bool good = false;
+    if (bcfs_session_mount(fs, &session) && bcfs_session_start(session)) {
+        good = report_ready(ready_fd);
+        /* An interrupted command is answered as a signal to the daemon would be. */
+        if (!good) kill(getpid(), SIGTERM);
+        if (!bcfs_session_wait(session)) good = false;
+    }
+
+    /* From here on openers wait for the lock instead of failing: the mount is gone, and they may have seen it go. */
+    bitcask_announce_close(fs->db);
+    bcfs_session_close(&session);
+    return good;
+}
+
+/* The whole life of the daemon. ready_fd: where to report that the mount answers, or -1. */
+static bool serve(struct bcfs *fs, bool dead_mount, int ready_fd)
+{
+    raise_file_limit();
+    if (!bcfs_session_block_signals() || !open_store(fs)) return false;
+
+    bool started = false;
+    bool good = !dead_mount || bcfs_mountpoint_clear(fs->options.mountpoint);
+    if (good) {
+        bitcask_status status = bcfs_start(fs);
+        started = status == BITCASK_OK;
+        if (!started) bcfs_log_failure(fs->options.store, status);
+        good = started && serve_mount(fs, ready_fd);
+    }
+    if (!close_store(fs, started)) good = false;
+    return good;
+}
+
+/* ---- the command ---- */
+
+/* Waits for the child to be ready or to fail. It has then said why, unless a signal killed it. */
+static int wait_until_ready(pid_t child, int ready_fd)
+{
+    char byte = 0;
+    ssize_t got = 0;
+    do got = read(ready_fd, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    if (got == 1) return EXIT_SUCCESS;
+
+    int status = 0;
+    pid_t waited = 0;
+    do waited = waitpid(child, &status, 0);
+    while (waited < 0 && errno == EINTR);
+    if (waited == child && WIFSIGNALED(status)) {
+        bcfs_log(BCFS_LOG_ERROR, "the daemon was killed by signal %d before the mount was ready", WTERMSIG(status));
+    }
+    return EXIT_FAILURE;
+}
+
+/* Makes sure that 0, 1 and 2 are open: a file of the store must not become the program's stderr. */
+static bool open_standard_files(void)
+{
+    int fd = 0;
+    do fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= 2);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+}
+
+static int run(struct bcfs *fs)
+{
+    bool dead_mount = false;
+    if (!check_world(&fs->options, &dead_mount)) return EXIT_FAILURE;
+    if (fs->options.foreground) return serve(fs, dead_mount, -1) ? EXIT_SUCCESS : EXIT_FAILURE;
+
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) != 0) {
+        bcfs_log(BCFS_LOG_ERROR, "cannot make a pipe: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    pid_t child = fork();
+    if (child < 0) {
+        bcfs_log(BCFS_LOG_ERROR, "cannot fork: %s", strerror(errno));
+        close(ready[0]);
+        close(ready[1]);
+        return EXIT_FAILURE;
+    }
+    if (child > 0) {
+        close(ready[1]);
+        int result = wait_until_ready(child, ready[0]);
+        close(ready[0]);
+        return result;
+    }
+    close(ready[0]);
+    setsid();
+    return serve(fs, dead_mount, ready[1]) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    struct bcfs fs = {.db = NULL};
+    int result = EXIT_FAILURE;
+    if (!open_standard_files()) return result;
+    if (bcfs_options_parse(&fs.options, argc, argv)) {
+        bcfs_log_set_debug(fs.options.debug);
+        result = run(&fs);
+    }
+    bcfs_options_release(&fs.options);
+    return result;
+}

@@ -1,0 +1,235 @@
+/* moves.c - the queue of moves and its rounds. */
+#include "moves.h"
+
+#include "dirty.h"
+#include "log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BACKOFF_MS 1000
+#define LONGEST_BACKOFF_MS 30000
+
+uint64_t bcfs_move_bound(const struct bcfs_inode *inode, size_t name_size)
+{
+    return 2 * bitcask_record_bound(name_size, inode->size, 0);
+}
+
+struct bcfs_move *bcfs_move_prepare(struct bcfs_inode *inode, struct bcfs_inode *from, const char *from_name,
+                                    size_t from_name_size, struct bcfs_inode *to, const char *to_name,
+                                    size_t to_name_size, uint64_t reserved)
+{
+    struct bcfs_move *move = malloc(sizeof(*move) + from_name_size);
+
+    if (move == NULL) return NULL;
+    /* The second one may replace the entry of a victim that was never committed: nothing can fail after it. */
+    if (!bcfs_overlay_set(&from->dir->overlay, from_name, from_name_size, NULL)) goto fail;
+    if (!bcfs_overlay_set(&to->dir->overlay, to_name, to_name_size, inode)) goto fail_whiteout;
+    move->inode = inode;
+    move->from = from;
+    move->reserved = reserved;
+    move->from_name_size = (uint8_t)from_name_size;
+    memcpy(move->from_name, from_name, from_name_size);
+    bcfs_inode_ref(inode);
+    bcfs_inode_ref(from);
+    return move;
+
+fail_whiteout:
+    bcfs_overlay_remove(&from->dir->overlay, from_name, from_name_size);
+fail:
+    free(move);
+    return NULL;
+}
+
+void bcfs_moves_queue(struct bcfs *fs, struct bcfs_move *move)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+
+    (void)pthread_mutex_lock(&move->inode->lock);
+    move->inode->state = BCFS_MOVED;
+    move->inode->move = move;
+    (void)pthread_mutex_unlock(&move->inode->lock);
+    (void)pthread_mutex_lock(&nodes->moves_lock);
+    if (TAILQ_EMPTY(&nodes->moves)) nodes->moves_since_ms = bcfs_clock_ms();
+    TAILQ_INSERT_TAIL(&nodes->moves, move, link);
+    nodes->moves_count++;
+    (void)pthread_mutex_unlock(&nodes->moves_lock);
+    bcfs_wake_committer(fs, false);
+}
+
+void bcfs_move_source(const struct bcfs_move *move, bitcask_partition **partition, const char **name, size_t *name_size)
+{
+    *partition = move->from->dir->partition;
+    *name = move->from_name;
+    *name_size = move->from_name_size;
+}
+
+bool bcfs_moves_concern(struct bcfs_inode *parent, const char *name, size_t name_size, const struct bcfs_inode *inode)
+{
+    const struct bcfs_overlay_entry *entry = NULL;
+
+    if (inode != NULL) return inode->state == BCFS_MOVED;
+    entry = bcfs_overlay_get(&parent->dir->overlay, name, name_size);
+    return entry != NULL && entry->inode == NULL;
+}
+
+/* The store has done the move: the node's record stands under its name. The tree is locked exclusively. */
+static void settle(struct bcfs_move *move)
+{
+    struct bcfs_inode *inode = move->inode;
+
+    bcfs_overlay_remove(&move->from->dir->overlay, move->from_name, move->from_name_size);
+    bcfs_overlay_remove(&inode->parent->dir->overlay, inode->name, inode->name_size);
+    (void)pthread_mutex_lock(&inode->lock);
+    inode->state = BCFS_COMMITTED;
+    inode->move = NULL;
+    (void)pthread_mutex_unlock(&inode->lock);
+}
+
+/* Runs the moves of a list, with no lock held: what they name does not change before they are settled, since whoever
+ * would change it waits for this round. Says how many the store has done. */
+static bitcask_status run_round(struct bcfs *fs, struct bcfs_move_list *round, size_t count, size_t *done)
+{
+    bitcask_move_item *items = calloc(count, sizeof(*items));
+    bitcask_attrs *attrs = calloc(count, sizeof(*attrs));
+    struct bcfs_move *move = NULL;
+    bitcask_status status = BITCASK_OK;
+    size_t i = 0;
+
+    *done = 0;
+    if (items == NULL || attrs == NULL) {
+        status = BITCASK_NO_MEMORY;
+        goto exit;
+    }
+    TAILQ_FOREACH(move, round, link)
+    {
+        bitcask_partition *partition = NULL;
+        const char *name = NULL;
+        size_t name_size = 0;
+
+        bcfs_move_source(move, &partition, &name, &name_size);
+        (void)pthread_mutex_lock(&move->inode->lock);
+        attrs[i].present = BITCASK_ATTR_CTIME;
+        attrs[i].ctime_ns = move->inode->ctime_ns;
+        items[i].from = partition;
+        items[i].from_key = name;
+        items[i].from_key_size = name_size;
+        items[i].to = move->inode->parent->dir->partition;
+        items[i].to_key = move->inode->name;
+        items[i].to_key_size = move->inode->name_size;
+        items[i].attrs = &attrs[i];
+        (void)pthread_mutex_unlock(&move->inode->lock);
+        /* bitcask_move() takes no reservation: the room is handed over by being free. */
+        if (move->reserved > 0) bitcask_unreserve(items[i].to, move->reserved);
+        move->reserved = 0;
+        i++;
+    }
+    status = bitcask_move(fs->db, items, count, done);
+
+exit:
+    free(attrs);
+    free(items);
+    return status;
+}
+
+/* Takes the queue for a round of the calling thread; waits for a round that runs. 0: there is nothing to do. */
+static size_t begin_round(struct bcfs_nodes *nodes, struct bcfs_move_list *round)
+{
+    size_t count = 0;
+
+    TAILQ_INIT(round);
+    (void)pthread_mutex_lock(&nodes->moves_lock);
+    while (nodes->moves_running) (void)pthread_cond_wait(&nodes->moves_cond, &nodes->moves_lock);
+    count = nodes->moves_count;
+    if (count > 0) {
+        TAILQ_CONCAT(round, &nodes->moves, link);
+        nodes->moves_count = 0;
+        nodes->moves_running = true;
+    }
+    (void)pthread_mutex_unlock(&nodes->moves_lock);
+    return count;
+}
+
+/* What was not done goes back to the head of the queue, since later moves may build on it. */
+static void end_round(struct bcfs_nodes *nodes, struct bcfs_move_list *rest, size_t rest_count, bool failed)
+{
+    (void)pthread_mutex_lock(&nodes->moves_lock);
+    TAILQ_CONCAT(rest, &nodes->moves, link);
+    TAILQ_CONCAT(&nodes->moves, rest, link);
+    nodes->moves_count += rest_count;
+    nodes->moves_running = false;
+    if (!failed) {
+        nodes->moves_backoff_ms = 0;
+    } else if (nodes->moves_backoff_ms == 0) {
+        nodes->moves_backoff_ms = FIRST_BACKOFF_MS;
+    } else if (nodes->moves_backoff_ms < LONGEST_BACKOFF_MS) {
+        nodes->moves_backoff_ms *= 2;
+    }
+    nodes->moves_since_ms = bcfs_clock_ms();
+    (void)pthread_cond_broadcast(&nodes->moves_cond);
+    (void)pthread_mutex_unlock(&nodes->moves_lock);
+}
+
+bitcask_status bcfs_moves_complete(struct bcfs *fs)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+    struct bcfs_move_list round;
+    struct bcfs_move_list settled;
+    struct bcfs_move *move = NULL;
+    bitcask_status status = BITCASK_OK;
+    size_t count = begin_round(nodes, &round);
+    size_t done = 0;
+
+    if (count == 0) return BITCASK_OK;
+    TAILQ_INIT(&settled);
+    status = run_round(fs, &round, count, &done);
+    if (status != BITCASK_OK) bcfs_log_failure("cannot complete a rename between directories", status);
+    (void)pthread_rwlock_wrlock(&nodes->tree);
+    for (size_t i = 0; i < done; i++) {
+        move = TAILQ_FIRST(&round);
+        TAILQ_REMOVE(&round, move, link);
+        settle(move);
+        TAILQ_INSERT_TAIL(&settled, move, link);
+    }
+    (void)pthread_rwlock_unlock(&nodes->tree);
+    end_round(nodes, &round, count - done, status != BITCASK_OK);
+    while ((move = TAILQ_FIRST(&settled)) != NULL) {
+        TAILQ_REMOVE(&settled, move, link);
+        bcfs_inode_unref(fs, move->inode, 1);
+        bcfs_inode_unref(fs, move->from, 1);
+        free(move);
+    }
+    return status;
+}
+
+bool bcfs_moves_any(struct bcfs *fs)
+{
+    bool any = false;
+
+    (void)pthread_mutex_lock(&fs->nodes->moves_lock);
+    any = fs->nodes->moves_count > 0 || fs->nodes->moves_running;
+    (void)pthread_mutex_unlock(&fs->nodes->moves_lock);
+    return any;
+}
+
+bool bcfs_moves_due(struct bcfs *fs)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+    bool due = false;
+
+    (void)pthread_mutex_lock(&nodes->moves_lock);
+    due = nodes->moves_count > 0 &&
+          bcfs_clock_ms() >= nodes->moves_since_ms + (int64_t)fs->options.commit_ms + nodes->moves_backoff_ms;
+    (void)pthread_mutex_unlock(&nodes->moves_lock);
+    return due;
+}
+
+void bcfs_moves_release(struct bcfs *fs)
+{
+    struct bcfs_move *move = NULL;
+
+    while ((move = TAILQ_FIRST(&fs->nodes->moves)) != NULL) {
+        TAILQ_REMOVE(&fs->nodes->moves, move, link);
+        free(move);
+    }
+}

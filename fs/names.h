@@ -1,0 +1,35 @@
+/* names.h - what a name of a directory stands for, and what becomes of a node that loses its name.
+ *
+ * What a directory holds is the log with the overlay over it; here the two are looked at together.
+ * Threads: the directory's lock is held, or the tree's exclusively, for every function.
+ */
+#ifndef BCFS_NAMES_H
+#define BCFS_NAMES_H
+
+#include "inode.h"
+
+/* The node of a name of a directory, made from its record if it is not known; with a reference. NOT_FOUND for a
+ * whiteout too. */
+bitcask_status bcfs_lookup_locked(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                  struct bcfs_inode **inode);
+
+/* The node for an entry of parent's partition, known or made from it; with a reference. */
+bitcask_status bcfs_node_of_entry(struct bcfs *fs, struct bcfs_inode *parent, const bitcask_entry *entry,
+                                  struct bcfs_inode **inode);
+
+/* OK if a directory has no names, NOT_EMPTY if it has; whiteouts do not count, nor what they hide. */
+bitcask_status bcfs_dir_is_empty(struct bcfs_inode *dir);
+
+/* Whether the log has a record under the node's name, be it its own or that of the file it replaced. */
+bool bcfs_name_has_record(const struct bcfs_inode *inode);
+
+/* Before a file's record goes: makes sure that its content can be read without it. */
+bitcask_status bcfs_name_pin(struct bcfs_inode *inode);
+
+/* Takes the node's name away: it was deleted, or another node has taken its place. The record is gone, or will be
+ * replaced; a file was pinned before. Pending changes go nowhere any more. The node lives on for those who have it
+ * open. Returns the former parent, whose reference the caller gives back once it holds no lock but tree; *refs says
+ * how many references on inode are to be given back likewise. */
+struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, int64_t now_ns, unsigned *refs);
+
+#endif

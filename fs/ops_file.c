@@ -1,0 +1,293 @@
+/* ops_file.c - requests about a file's content: read, write, sync, allocate.
+ *
+ * A write changes the pending content and nothing else; every later request sees it. What makes it durable is the
+ * commit and the sync that follows it.
+ */
+#include "ops.h"
+
+#include "commit.h"
+#include "init.h"
+#include "moves.h"
+#include "pending.h"
+#include "value_cache.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+bitcask_status bcfs_lock_settled(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    for (;;) {
+        bitcask_status status = BITCASK_OK;
+
+        bcfs_lock_idle(fs, inode);
+        if (inode->state != BCFS_MOVED) return BITCASK_OK;
+        (void)pthread_mutex_unlock(&inode->lock);
+        status = bcfs_moves_complete(fs);
+        if (status != BITCASK_OK) return status;
+    }
+}
+
+bitcask_status bcfs_take_error(struct bcfs_inode *inode)
+{
+    bitcask_status error = BITCASK_OK;
+
+    if (inode->pending == NULL) return BITCASK_OK;
+    error = inode->pending->error;
+    inode->pending->error = BITCASK_OK;
+    return error;
+}
+
+void bcfs_kill_suid(struct bcfs_inode *inode, bool always)
+{
+    if ((!always && !bcfs_request_kills_suid()) || inode->dir != NULL) return;
+    inode->mode &= ~(uint32_t)S_ISUID;
+    if (inode->mode & S_IXGRP) inode->mode &= ~(uint32_t)S_ISGID;
+}
+
+/* State belongs to the node, so there is nothing to open. After this answer the kernel does not ask again, neither to
+ * open nor to release, and keeps pages and listings as if it had been told to. */
+void bcfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+    (void)ino;
+    (void)info;
+    (void)fuse_reply_err(req, ENOSYS);
+}
+
+/* ---- reading ---- */
+
+/* Answers from a small value that was pinned for this request alone. */
+static void reply_value(fuse_req_t req, bitcask_value **value, uint64_t off, size_t size)
+{
+    uint64_t value_size = bitcask_value_size(*value);
+    const char *data = bitcask_value_data(*value);
+    size_t count = off >= value_size ? 0 : size < value_size - off ? size : (size_t)(value_size - off);
+
+    (void)fuse_reply_buf(req, count > 0 ? data + off : NULL, count);
+    bitcask_value_unpin(value);
+}
+
+/* Reads once. OK: the request was answered. NOT_FOUND: a round of moves has just taken the record away. */
+static bitcask_status try_read(fuse_req_t req, struct bcfs *fs, struct bcfs_inode *inode, uint64_t off, size_t size)
+{
+    bitcask_status status = BITCASK_OK;
+    bitcask_value *value = NULL;
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&inode->lock);
+    if (off < inode->size) count = size < inode->size - off ? size : (size_t)(inode->size - off);
+    if (count == 0) {
+        (void)pthread_mutex_unlock(&inode->lock);
+        (void)fuse_reply_buf(req, NULL, 0);
+        return BITCASK_OK;
+    }
+    if (inode->size <= BCFS_SMALL_VALUE && (inode->pending == NULL || !inode->pending->loaded) &&
+        inode->state != BCFS_UNLINKED) {
+        bitcask_partition *partition = NULL;
+        const char *name = NULL;
+        size_t name_size = 0;
+
+        bcfs_inode_home(inode, &partition, &name, &name_size);
+        status = bitcask_get(partition, name, name_size, &value);
+        (void)pthread_mutex_unlock(&inode->lock);
+        if (status == BITCASK_OK) reply_value(req, &value, off, size);
+        return status;
+    }
+    status = bcfs_content_load(inode);
+    if (status == BITCASK_OK) {
+        /* Answered under the lock, so that the bytes stay where they are. */
+        (void)fuse_reply_buf(req, (const char *)inode->pending->data + off, count);
+        if (inode->dirty == 0 && (inode->pending->value != NULL || inode->state != BCFS_UNLINKED)) {
+            bcfs_cache_touch(fs, inode);
+        }
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    bcfs_cache_trim(fs);
+    return status;
+}
+
+void bcfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    bitcask_status status = BITCASK_BAD_ARGUMENT;
+
+    (void)info;
+    if (inode->dir != NULL) status = BITCASK_IS_PARTITION;
+    if (inode->dir == NULL && off >= 0) {
+        /* Once the reply is written, the reader may close an unlinked file, and its FORGET overtake this thread. */
+        bcfs_inode_ref(inode);
+        status = try_read(req, fs, inode, (uint64_t)off, size);
+        while (status == BITCASK_NOT_FOUND && bcfs_moves_any(fs) && bcfs_moves_complete(fs) == BITCASK_OK) {
+            status = try_read(req, fs, inode, (uint64_t)off, size);
+        }
+        /* The round may have ended between the two questions. */
+        if (status == BITCASK_NOT_FOUND) status = try_read(req, fs, inode, (uint64_t)off, size);
+        bcfs_inode_unref(fs, inode, 1);
+        if (status == BITCASK_OK) return;
+    }
+    bcfs_reply_status(req, status == BITCASK_NOT_FOUND ? BITCASK_IO : status);
+}
+
+/* ---- writing ---- */
+
+void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+                   struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    bitcask_status status = BITCASK_OK;
+
+    (void)info;
+    if (fs->options.read_only) {
+        (void)fuse_reply_err(req, EROFS);
+        return;
+    }
+    if (off < 0 || size > BITCASK_VALUE_MAX || (uint64_t)off > BITCASK_VALUE_MAX - size) {
+        (void)fuse_reply_err(req, EFBIG);
+        return;
+    }
+    bcfs_wait_for_room(fs);
+    status = bcfs_lock_settled(fs, inode);
+    if (status == BITCASK_OK) {
+        status = bcfs_take_error(inode);
+        if (status == BITCASK_OK) status = bcfs_content_write(inode, bytes, size, (uint64_t)off);
+        if (status == BITCASK_OK && size > 0) {
+            inode->mtime_ns = bcfs_now_ns(fs);
+            inode->ctime_ns = inode->mtime_ns;
+            bcfs_kill_suid(inode, false);
+            bcfs_dirty_mark(fs, inode, BCFS_DIRTY_CONTENT);
+        }
+        (void)pthread_mutex_unlock(&inode->lock);
+    }
+    if (status == BITCASK_OK) status = bcfs_commit_if_asked(fs, inode);
+    if (status == BITCASK_OK) {
+        (void)fuse_reply_write(req, size);
+    } else {
+        bcfs_reply_status(req, status);
+    }
+}
+
+static bitcask_status allocate(struct bcfs *fs, struct bcfs_inode *inode, bool keep_size, uint64_t end)
+{
+    bitcask_status status = bcfs_lock_settled(fs, inode);
+    bool grows = false;
+
+    if (status != BITCASK_OK) return status;
+    if (keep_size || end <= inode->size) {
+        status = bcfs_content_reserve(inode, end > inode->size ? end : inode->size);
+    } else {
+        status = bcfs_content_resize(inode, end);
+        grows = true;
+    }
+    if (status == BITCASK_OK && bcfs_pending_make(inode)) {
+        /* Also where the size stays: programs that watch a file see it this way on other filesystems. */
+        inode->mtime_ns = bcfs_now_ns(fs);
+        inode->ctime_ns = inode->mtime_ns;
+        bcfs_dirty_mark(fs, inode, grows ? BCFS_DIRTY_CONTENT : BCFS_DIRTY_ATTRS);
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    return status == BITCASK_OK ? bcfs_commit_if_asked(fs, inode) : status;
+}
+
+void bcfs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t size, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+
+    (void)info;
+    if (fs->options.read_only) {
+        (void)fuse_reply_err(req, EROFS);
+    } else if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) {
+        (void)fuse_reply_err(req, EOPNOTSUPP);
+    } else if (inode->dir != NULL || off < 0 || size <= 0) {
+        (void)fuse_reply_err(req, EINVAL);
+    } else if ((uint64_t)size > BITCASK_VALUE_MAX || (uint64_t)off > BITCASK_VALUE_MAX - (uint64_t)size) {
+        (void)fuse_reply_err(req, EFBIG);
+    } else {
+        bcfs_reply_status(req, allocate(fs, inode, (mode & FALLOC_FL_KEEP_SIZE) != 0, (uint64_t)(off + size)));
+    }
+}
+
+void bcfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *info)
+{
+    struct bcfs_inode *inode = bcfs_inode_of(bcfs_of(req), ino);
+    off_t size = 0;
+
+    (void)info;
+    (void)pthread_mutex_lock(&inode->lock);
+    size = (off_t)inode->size;
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+        (void)fuse_reply_err(req, EINVAL);
+    } else if (off < 0 || off >= size) {
+        (void)fuse_reply_err(req, ENXIO);
+    } else {
+        (void)fuse_reply_lseek(req, whence == SEEK_DATA ? off : size);
+    }
+}
+
+/* ---- syncing ---- */
+
+void bcfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    struct bcfs_inode *parent = NULL;
+    bitcask_status status = BITCASK_OK;
+    bitcask_status error = BITCASK_OK;
+
+    (void)datasync;
+    (void)info;
+    if (fs->options.read_only) {
+        (void)fuse_reply_err(req, 0);
+        return;
+    }
+    status = bcfs_moves_complete(fs);
+    if (status == BITCASK_OK) status = bcfs_commit_inode(fs, inode);
+    (void)pthread_mutex_lock(&inode->lock);
+    error = bcfs_take_error(inode);
+    parent = inode->parent;
+    if (parent != NULL) bcfs_inode_ref(parent);
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (status == BITCASK_OK) status = error;
+    if (status == BITCASK_OK && parent != NULL) status = bitcask_partition_sync(parent->dir->partition);
+    bcfs_inode_unref(fs, parent, 1);
+    bcfs_reply_status(req, status);
+}
+
+static bool is_unlinked(struct bcfs_inode *inode)
+{
+    bool unlinked = false;
+
+    (void)pthread_mutex_lock(&inode->lock);
+    unlinked = inode->state == BCFS_UNLINKED;
+    (void)pthread_mutex_unlock(&inode->lock);
+    return unlinked;
+}
+
+void bcfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *dir = bcfs_inode_of(fs, ino);
+    bitcask_status status = BITCASK_OK;
+
+    (void)datasync;
+    (void)info;
+    if (fs->options.read_only) {
+        (void)fuse_reply_err(req, 0);
+        return;
+    }
+    if (dir == fs->nodes->root) {
+        status = bcfs_commit_all(fs);
+        if (status == BITCASK_OK) status = bitcask_sync(fs->db);
+    } else {
+        status = bcfs_moves_complete(fs);
+        if (status == BITCASK_OK) status = bcfs_commit_dir(fs, dir, BCFS_ALL);
+        if (status == BITCASK_OK) status = bcfs_commit_dir_attrs(fs, dir);
+        if (status == BITCASK_OK) status = bitcask_partition_sync(dir->dir->partition);
+        /* The directory itself was removed: nothing is left to be made durable. */
+        if (status == BITCASK_NOT_FOUND && is_unlinked(dir)) status = BITCASK_OK;
+    }
+    bcfs_reply_status(req, status);
+}

@@ -1,0 +1,231 @@
+/* ops_meta.c - requests about attributes: stat, chmod and the like, symlinks' targets, statfs, extended attributes. */
+#include "ops.h"
+
+#include "commit.h"
+#include "moves.h"
+#include "pending.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+/* What a file and its record take, for the guess how many more fit. */
+#define BYTES_A_FILE 256u
+
+void bcfs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    struct stat attr;
+
+    (void)info;
+    (void)pthread_mutex_lock(&inode->lock);
+    bcfs_inode_stat(inode, &attr);
+    (void)pthread_mutex_unlock(&inode->lock);
+    (void)fuse_reply_attr(req, &attr, bcfs_timeout(fs));
+}
+
+/* ---- setattr ---- */
+
+/* Nanoseconds since 1970, at the end of the range where it lies outside. */
+static int64_t to_ns(struct timespec time)
+{
+    const int64_t most_seconds = INT64_MAX / 1000000000 - 1;
+
+    if (time.tv_sec > most_seconds) return most_seconds * 1000000000;
+    if (time.tv_sec < -most_seconds) return -most_seconds * 1000000000;
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Sets the times of a node; inode->lock is held, as for the next two. */
+static void set_times(struct bcfs_inode *inode, const struct stat *attr, int to_set, int64_t now_ns)
+{
+    bool sets_mtime = (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0;
+
+    if (to_set & FUSE_SET_ATTR_ATIME_NOW) {
+        inode->atime_ns = now_ns;
+        inode->atime_set = true;
+    } else if (to_set & FUSE_SET_ATTR_ATIME) {
+        inode->atime_ns = to_ns(attr->st_atim);
+        inode->atime_set = true;
+    } else if (sets_mtime && !inode->atime_set) {
+        inode->atime_ns = inode->mtime_ns;
+        inode->atime_set = true;
+    }
+    if (to_set & FUSE_SET_ATTR_MTIME_NOW) {
+        inode->mtime_ns = now_ns;
+    } else if (to_set & FUSE_SET_ATTR_MTIME) {
+        inode->mtime_ns = to_ns(attr->st_mtim);
+    } else if (to_set & FUSE_SET_ATTR_SIZE) {
+        inode->mtime_ns = now_ns;
+    }
+    inode->ctime_ns = now_ns;
+}
+
+static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned *flags)
+{
+    bitcask_status status = bcfs_take_error(inode);
+
+    if (status != BITCASK_OK || size == inode->size) return status;
+    *flags |= BCFS_DIRTY_CONTENT;
+    return bcfs_content_resize(inode, size);
+}
+
+/* Changes what to_set says. On failure nothing has changed. */
+static bitcask_status change(struct bcfs *fs, struct bcfs_inode *inode, const struct stat *attr, int to_set)
+{
+    bitcask_status status = BITCASK_OK;
+    unsigned flags = BCFS_DIRTY_ATTRS;
+
+    if (inode->dir == NULL && !bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
+    if (to_set & FUSE_SET_ATTR_SIZE) status = set_size(inode, (uint64_t)attr->st_size, &flags);
+    if (status != BITCASK_OK) return status;
+    if (to_set & FUSE_SET_ATTR_MODE) inode->mode = (inode->mode & S_IFMT) | (attr->st_mode & 07777);
+    if (to_set & FUSE_SET_ATTR_UID) inode->uid = attr->st_uid;
+    if (to_set & FUSE_SET_ATTR_GID) inode->gid = attr->st_gid;
+    /* A SETATTR that sets nothing is what is left of "remove the privileges" when someone without CAP_FSETID writes to
+     * or allocates in a setuid file. The WRITE behind it says so too, but its reply carries no mode, and the kernel
+     * would go on with the old one: a program that anybody wrote to would still run as its owner. An allocation says
+     * so nowhere else. */
+    bcfs_kill_suid(inode, (to_set & ~FUSE_SET_ATTR_CTIME) == 0);
+    set_times(inode, attr, to_set, bcfs_now_ns(fs));
+    if (inode->dir == NULL) bcfs_dirty_mark(fs, inode, flags);
+    return BITCASK_OK;
+}
+
+void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *info)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    bool sets_size = (to_set & FUSE_SET_ATTR_SIZE) != 0;
+    bitcask_status status = BITCASK_OK;
+    struct stat result;
+
+    (void)info;
+    if (fs->options.read_only) {
+        (void)fuse_reply_err(req, EROFS);
+        return;
+    }
+    if (sets_size && (inode->dir != NULL || attr->st_size < 0 || (uint64_t)attr->st_size > BITCASK_VALUE_MAX)) {
+        (void)fuse_reply_err(req, inode->dir != NULL ? EISDIR : attr->st_size < 0 ? EINVAL : EFBIG);
+        return;
+    }
+    if (sets_size) {
+        status = bcfs_lock_settled(fs, inode);
+    } else {
+        bcfs_lock_idle(fs, inode);
+    }
+    if (status == BITCASK_OK) {
+        status = change(fs, inode, attr, to_set);
+        bcfs_inode_stat(inode, &result);
+        (void)pthread_mutex_unlock(&inode->lock);
+    }
+    if (status == BITCASK_OK && inode->dir != NULL) bcfs_dirty_mark_dir(fs, inode, true);
+    if (status == BITCASK_OK) status = bcfs_commit_if_asked(fs, inode);
+    if (status == BITCASK_OK) {
+        (void)fuse_reply_attr(req, &result, bcfs_timeout(fs));
+    } else {
+        bcfs_reply_status(req, status);
+    }
+}
+
+/* ---- symlinks ---- */
+
+/* Copies a symlink's target into target[PATH_MAX], with a NUL. */
+static bitcask_status read_target(struct bcfs *fs, struct bcfs_inode *inode, char *target)
+{
+    bitcask_status status = BITCASK_OK;
+
+    (void)pthread_mutex_lock(&inode->lock);
+    if (!S_ISLNK(inode->mode)) status = BITCASK_BAD_ARGUMENT;
+    if (status == BITCASK_OK && inode->size >= PATH_MAX) status = BITCASK_NAME_TOO_LONG;
+    if (status == BITCASK_OK) status = bcfs_content_load(inode);
+    if (status == BITCASK_OK) {
+        if (inode->size > 0) memcpy(target, inode->pending->data, (size_t)inode->size);
+        target[inode->size] = '\0';
+        if (inode->pending->value != NULL) bcfs_pending_drop(fs, inode);
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    return status;
+}
+
+void bcfs_op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    char target[PATH_MAX];
+    bitcask_status status = read_target(fs, inode, target);
+
+    /* A round of moves has just taken the record to its new name. */
+    if (status == BITCASK_NOT_FOUND && bcfs_moves_complete(fs) == BITCASK_OK) {
+        status = read_target(fs, inode, target);
+    }
+    if (status == BITCASK_OK) {
+        (void)fuse_reply_readlink(req, target);
+    } else {
+        bcfs_reply_status(req, status == BITCASK_NOT_FOUND ? BITCASK_IO : status);
+    }
+}
+
+/* ---- the file system as a whole ---- */
+
+void bcfs_op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct statvfs space;
+    bitcask_stats stats = {0};
+    bitcask_status status = BITCASK_OK;
+
+    (void)ino;
+    if (fstatvfs(fs->nodes->store_fd, &space) != 0) {
+        (void)fuse_reply_err(req, errno);
+        return;
+    }
+    status = bitcask_get_stats(fs->db, &stats);
+    if (status != BITCASK_OK) {
+        bcfs_reply_status(req, status);
+        return;
+    }
+    space.f_namemax = BITCASK_NAME_MAX;
+    space.f_ffree = (fsfilcnt_t)((uint64_t)space.f_bavail * space.f_frsize / BYTES_A_FILE);
+    space.f_favail = space.f_ffree;
+    space.f_files = space.f_ffree + stats.live_keys;
+    (void)fuse_reply_statfs(req, &space);
+}
+
+/* ---- extended attributes: none are kept ---- */
+
+void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    (void)ino;
+    (void)name;
+    (void)size;
+    (void)fuse_reply_err(req, ENODATA);
+}
+
+void bcfs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    (void)ino;
+    if (size == 0) {
+        (void)fuse_reply_xattr(req, 0);
+    } else {
+        (void)fuse_reply_buf(req, NULL, 0);
+    }
+}
+
+void bcfs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+    (void)ino;
+    (void)name;
+    (void)value;
+    (void)size;
+    (void)flags;
+    (void)fuse_reply_err(req, bcfs_of(req)->options.read_only ? EROFS : EOPNOTSUPP);
+}
+
+void bcfs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    (void)ino;
+    (void)name;
+    (void)fuse_reply_err(req, bcfs_of(req)->options.read_only ? EROFS : EOPNOTSUPP);
+}

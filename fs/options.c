@@ -1,0 +1,293 @@
+/* options.c - the command line of bitcaskfs.
+ *
+ * mount(8) runs `bitcaskfs STORE MOUNTPOINT -o ...` with all that /etc/fstab says, so the words that only mount(8)
+ * or systemd care for are accepted and dropped, the kernel's flags are passed on, and anything else that is not
+ * ours is refused by name: a misspelt sync=always must not be taken for a wish that was granted.
+ */
+#include "options.h"
+
+#include "log.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+const char *argp_program_version = "bitcaskfs " PACKAGE_VERSION;
+
+/* Words for mount(8), systemd and people. atime flags belong here: reads never write an atime. */
+static const char *const IGNORED[] = {
+    "auto",       "noauto",   "user",       "nouser",     "users",       "owner",         "group",
+    "nofail",     "atime",    "relatime",   "norelatime", "strictatime", "nostrictatime", "lazytime",
+    "nolazytime", "diratime", "nodiratime", "_netdev",    "defaults",    "comment=*",     "default_permissions",
+    "x-*",        "X-*",      "iversion",   "noiversion", "loud",        "silent",        "nomand",
+};
+
+/* Flags that mount(2) knows, which libfuse and fusermount3 take by these names. */
+static const char *const KERNEL_FLAGS[] = {
+    "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "dirsync", "noatime",
+};
+
+enum { INTERVAL_MS_MAX = 3600 * 1000, COMMIT_MS_MAX = 3600 * 1000, OPEN_MAX_LIMIT = 1000 * 1000 };
+
+static bool matches(const char *const *patterns, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fnmatch(patterns[i], word, 0) == 0) return true;
+    }
+    return false;
+}
+
+/* Reads text as a decimal number from min to max, with K, M or G behind it where units is true. */
+static bool parse_number(const char *text, bool units, uint64_t min, uint64_t max, uint64_t *number)
+{
+    if (text[0] < '0' || text[0] > '9') return false;
+
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0) return false;
+
+    unsigned shift = 0;
+    if (units && *end != '\0') {
+        const char *unit = strchr("KkMmGg", *end);
+        if (unit == NULL) return false;
+        shift = strchr("Kk", *end) != NULL ? 10 : strchr("Mm", *end) != NULL ? 20 : 30;
+        end++;
+    }
+    if (*end != '\0' || value > UINT64_MAX >> shift) return false;
+    value <<= shift;
+    if (value < min || value > max) return false;
+    *number = value;
+    return true;
+}
+
+/* The same for a word of -o, with the line to say where it is wrong. */
+static bool parse_limited(const char *name, const char *text, uint64_t min, uint64_t max, unsigned *number)
+{
+    uint64_t value = 0;
+    if (!parse_number(text, false, min, max, &value)) {
+        bcfs_log(BCFS_LOG_ERROR, "-o %s=%s: must be a number from %llu to %llu", name, text, (unsigned long long)min,
+                 (unsigned long long)max);
+        return false;
+    }
+    *number = (unsigned)value;
+    return true;
+}
+
+static bool parse_sync(struct bcfs_options *options, const char *policy)
+{
+    if (strcmp(policy, "always") == 0) {
+        options->sync = BITCASK_SYNC_ALWAYS;
+        return true;
+    }
+    if (strcmp(policy, "os") == 0) {
+        options->sync = BITCASK_SYNC_OS;
+        return true;
+    }
+    if (strcmp(policy, "interval") == 0) {
+        options->sync = BITCASK_SYNC_INTERVAL;
+        return true;
+    }
+    if (strncmp(policy, "interval=", 9) == 0) {
+        options->sync = BITCASK_SYNC_INTERVAL;
+        return parse_limited("sync=interval", policy + 9, 1, INTERVAL_MS_MAX, &options->sync_interval_ms);
+    }
+    bcfs_log(BCFS_LOG_ERROR, "-o sync=%s: must be always, interval=MS or os", policy);
+    return false;
+}
+
+static bool parse_segment_size(struct bcfs_options *options, const char *text)
+{
+    const uint64_t min = 64u << 10;
+    const uint64_t max = ((uint64_t)4 << 30) - 1;
+    if (parse_number(text, true, min, max, &options->segment_size)) return true;
+    bcfs_log(BCFS_LOG_ERROR, "-o segment_size=%s: must be a size from 64K to less than 4G, such as 256M", text);
+    return false;
+}
+
+static bool add_kernel_flag(struct bcfs_options *options, const char *word)
+{
+    const char *before = options->kernel_flags == NULL ? "" : options->kernel_flags;
+    size_t size = strlen(before) + 1 + strlen(word) + 1;
+    char *joined = malloc(size);
+    if (joined == NULL) {
+        bcfs_log(BCFS_LOG_ERROR, "out of memory");
+        return false;
+    }
+    char *end = stpcpy(joined, before);
+    if (end != joined) *end++ = ',';
+    strcpy(end, word);
+    free(options->kernel_flags);
+    options->kernel_flags = joined;
+    return true;
+}
+
+/* Options with a value: NAME=VALUE. */
+static bool parse_setting(struct bcfs_options *options, const char *word, bool *known)
+{
+    static const char *const names[] = {"sync=", "interval=", "commit_ms=", "max_open=", "segment_size="};
+    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, COUNT };
+    size_t which = 0;
+    while (which < COUNT && strncmp(word, names[which], strlen(names[which])) != 0) which++;
+    *known = which < COUNT;
+    if (!*known) return true;
+
+    const char *value = word + strlen(names[which]);
+    switch (which) {
+    case SYNC: return parse_sync(options, value);
+    case INTERVAL:
+        options->sync = BITCASK_SYNC_INTERVAL;
+        return parse_limited("interval", value, 1, INTERVAL_MS_MAX, &options->sync_interval_ms);
+    case COMMIT_MS: return parse_limited("commit_ms", value, 0, COMMIT_MS_MAX, &options->commit_ms);
+    case MAX_OPEN: return parse_limited("max_open", value, 1, OPEN_MAX_LIMIT, &options->max_open);
+    default: return parse_segment_size(options, value);
+    }
+}
+
+/* One word of a -o list. */
+static bool parse_word(struct bcfs_options *options, const char *word)
+{
+    if (word[0] == '\0') return true;
+    if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) {
+        options->read_only = word[1] == 'o';
+        return true;
+    }
+    if (strcmp(word, "allow_other") == 0) {
+        options->allow_other = true;
+        return true;
+    }
+    if (strcmp(word, "debug") == 0) {
+        options->debug = options->foreground = true;
+        return true;
+    }
+    if (matches(KERNEL_FLAGS, sizeof KERNEL_FLAGS / sizeof KERNEL_FLAGS[0], word)) {
+        return add_kernel_flag(options, word);
+    }
+
+    bool known = false;
+    if (!parse_setting(options, word, &known)) return false;
+    if (known || matches(IGNORED, sizeof IGNORED / sizeof IGNORED[0], word)) return true;
+    bcfs_log(BCFS_LOG_ERROR, "-o %s: unknown option; bitcaskfs --help lists those there are", word);
+    return false;
+}
+
+/* A whole -o argument: words with commas between. */
+static bool parse_list(struct bcfs_options *options, const char *list)
+{
+    char *copy = strdup(list);
+    if (copy == NULL) {
+        bcfs_log(BCFS_LOG_ERROR, "out of memory");
+        return false;
+    }
+    bool good = true;
+    char *rest = copy;
+    for (char *word = strsep(&rest, ","); word != NULL && good; word = strsep(&rest, ",")) {
+        good = parse_word(options, word);
+    }
+    free(copy);
+    return good;
+}
+
+/* ---- argp ---- */
+
+static const char DOC[] =
+    "Mounts the bitcask STORE, a directory, at the directory MOUNTPOINT: each partition is a directory there and each "
+    "key a file. A STORE that is absent or empty is created.\v"
+    "Words of -o, joined by commas:\n"
+    "  ro, rw               read-only, also beside a running writer\n"
+    "  allow_other          let other users in\n"
+    "  sync=always          every change is on the disk when its call returns\n"
+    "  sync=interval=MS     ... or at most MS milliseconds after its commit (1000)\n"
+    "  sync=os              ... or when the system sees fit, and at fsync\n"
+    "  commit_ms=MS         commit a file MS after its last change (100)\n"
+    "  max_open=N           keep at most N partitions open\n"
+    "  segment_size=SIZE    size of a data file, as in 256M\n"
+    "  debug                same as -d\n"
+    "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
+    "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
+
+static const struct argp_option OPTIONS[] = {
+    {"foreground", 'f', NULL, 0, "Stay attached to the terminal", 0},
+    {"debug", 'd', NULL, 0, "Print every request; implies -f", 0},
+    {"options", 'o', "LIST", 0, "Options of the mount, see below", 0},
+    {0},
+};
+
+struct parse_state {
+    struct bcfs_options *options;
+    bool failed;
+};
+
+static bool add_operand(struct bcfs_options *options, const char *operand)
+{
+    char **place = options->store == NULL ? &options->store : &options->mountpoint;
+    if (*place != NULL) {
+        bcfs_log(BCFS_LOG_ERROR, "%s: one operand too many; usage: bitcaskfs [-f] [-d] [-o LIST] STORE MOUNTPOINT",
+                 operand);
+        return false;
+    }
+    *place = strdup(operand);
+    if (*place == NULL) bcfs_log(BCFS_LOG_ERROR, "out of memory");
+    return *place != NULL;
+}
+
+static error_t parse_key(int key, char *argument, struct argp_state *state)
+{
+    struct parse_state *parse = state->input;
+    struct bcfs_options *options = parse->options;
+    bool good = true;
+
+    switch (key) {
+    case 'f': options->foreground = true; break;
+    case 'd': options->foreground = options->debug = true; break;
+    case 'o': good = parse_list(options, argument); break;
+    case ARGP_KEY_ARG: good = add_operand(options, argument); break;
+    case ARGP_KEY_END:
+        if (options->store == NULL || options->mountpoint == NULL) {
+            bcfs_log(BCFS_LOG_ERROR, "%s is missing; usage: bitcaskfs [-f] [-d] [-o LIST] STORE MOUNTPOINT",
+                     options->store == NULL ? "STORE" : "MOUNTPOINT");
+            good = false;
+        }
+        break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    if (good) return 0;
+    parse->failed = true;
+    return EINVAL;
+}
+
+bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
+{
+    memset(options, 0, sizeof *options);
+    options->sync = BITCASK_SYNC_INTERVAL;
+    options->sync_interval_ms = 1000;
+    options->commit_ms = 100;
+    argp_err_exit_status = EXIT_FAILURE;
+
+    struct parse_state parse = {.options = options, .failed = false};
+    const struct argp argp = {.options = OPTIONS, .parser = parse_key, .args_doc = "STORE MOUNTPOINT", .doc = DOC};
+    error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);
+    if (error != 0 && !parse.failed) bcfs_log(BCFS_LOG_ERROR, "command line: %s", strerror(error));
+    if (error != 0) return false;
+
+    if (options->store[0] == '\0' || options->mountpoint[0] == '\0') {
+        bcfs_log(BCFS_LOG_ERROR, "%s is empty; it must name a directory",
+                 options->store[0] == '\0' ? "STORE" : "MOUNTPOINT");
+        return false;
+    }
+    return true;
+}
+
+void bcfs_options_release(struct bcfs_options *options)
+{
+    free(options->store);
+    free(options->mountpoint);
+    free(options->kernel_flags);
+    memset(options, 0, sizeof *options);
+}

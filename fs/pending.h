@@ -1,0 +1,71 @@
+/* pending.h - the content of a file in memory: changed and not committed, loaded to be read, or outliving its name.
+ *
+ * A clean file has none of this. The first change, or the first read of a large value, makes it; the commit, or the
+ * cache's bound, takes it away. The content is one piece: either bytes of our own, which may be written, or those of
+ * a pinned value, which may not.
+ *
+ * Invariants: a file with BCFS_DIRTY_CONTENT has its content loaded, in bytes of our own. While a named file's
+ * content is dirty, the room for its commit is reserved in its directory's partition (`reserved`).
+ * Threads: inode->lock for all functions and fields, unless noted.
+ */
+#ifndef BCFS_PENDING_H
+#define BCFS_PENDING_H
+
+#include "inode.h"
+
+/* A value of up to this size is read anew for each request; larger ones are loaded once and cached. */
+#define BCFS_SMALL_VALUE 131072u
+
+struct bcfs_pending {
+    struct bcfs_inode *inode;
+    uint8_t *data;        /* the content, inode->size bytes, if loaded; NULL where that is 0 */
+    size_t capacity;      /* of data if it is our own; else 0 */
+    bitcask_value *value; /* pinned: where data lies, or will lie when loaded; NULL: data is our own */
+    bool loaded;
+    void *xattrs; /* of the committed record: a commit of content puts them again. NULL: none, or not read */
+    size_t xattrs_size;
+    uint64_t reserved;    /* bytes reserved in the parent's partition */
+    bitcask_status error; /* of a commit that failed, until someone was told */
+
+    struct bcfs_dir *listed_in; /* in whose `changed` list this is; dirty_lock, as the next four */
+    TAILQ_ENTRY(bcfs_pending) changed_link;
+    int64_t first_ms; /* first and last change since the last commit */
+    int64_t last_ms;
+    uint64_t counted; /* what it has in nodes->pending_bytes */
+
+    TAILQ_ENTRY(bcfs_pending) cache_link; /* cache_lock, as the next */
+    uint64_t cached;                      /* bytes it has in nodes->cached_bytes; 0: not in that list */
+};
+
+/* Makes inode->pending if there is none. False: no memory. */
+bool bcfs_pending_make(struct bcfs_inode *inode);
+
+/* Frees inode->pending, which is in no list any more and has nothing reserved. It may be NULL. */
+void bcfs_pending_free(struct bcfs_inode *inode);
+
+/* Gets rid of clean content, and of inode->pending if nothing else needs it. What only memory has is kept. */
+void bcfs_pending_drop(struct bcfs *fs, struct bcfs_inode *inode);
+
+/* Where the record of a file in state COMMITTED or MOVED stands. Nothing is owned by the caller. */
+void bcfs_inode_home(const struct bcfs_inode *inode, bitcask_partition **partition, const char **name,
+                     size_t *name_size);
+
+/* Pins the committed value, without reading it, so that the content outlives the record. Nothing to do for content
+ * that is in memory, or empty, or pinned. */
+bitcask_status bcfs_content_pin(struct bcfs_inode *inode);
+
+/* Brings the content in. NOT_FOUND in state MOVED: the round that moves it is just over or being done; wait for it. */
+bitcask_status bcfs_content_load(struct bcfs_inode *inode);
+
+/* Writes, or changes the size, filling with zeros. Room is reserved before anything changes; on failure nothing has
+ * changed. The new size is at most BITCASK_VALUE_MAX. Not for state MOVED. The caller sets times and marks dirty. */
+bitcask_status bcfs_content_write(struct bcfs_inode *inode, const void *bytes, size_t size, uint64_t offset);
+bitcask_status bcfs_content_resize(struct bcfs_inode *inode, uint64_t size);
+
+/* Makes sure that a commit with a content of size bytes has its room. Nothing to do for a file without a name. */
+bitcask_status bcfs_content_reserve(struct bcfs_inode *inode, uint64_t size);
+
+/* Gives the reserved room back: there will be no commit, or not here. */
+void bcfs_content_unreserve(struct bcfs_inode *inode);
+
+#endif
