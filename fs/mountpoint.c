@@ -248,15 +248,15 @@ static bool check_live(const char *path, int fd)
 
 /* 0 if the directory answers; ENOTCONN if the daemon of its mount died; else the error that stat(2) gets. The kernel
  * may hold the attributes of a mount of ours without a limit of time, so that stat(2) succeeds on a dead one: statfs is
- * always asked of the daemon. */
+ * always asked of the daemon. A request that was on its way when the daemon died fails with ECONNABORTED instead. */
 static int probe(const char *path, int fd)
 {
     struct stat status;
     struct statvfs space;
     struct mount_entry entry;
-    if (stat(path, &status) != 0) return errno;
+    if (stat(path, &status) != 0) return errno == ECONNABORTED ? ENOTCONN : errno;
     if (find_mount(bcfs_mount_id_of_fd(fd), &entry) && strcmp(entry.type, BCFS_MOUNT_TYPE) == 0 &&
-        statvfs(path, &space) != 0 && errno == ENOTCONN) {
+        statvfs(path, &space) != 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
         return ENOTCONN;
     }
     return 0;

@@ -51,9 +51,11 @@ daemon_of() {
 }
 
 # Waits until the process has ended. Where nobody collects orphans it stays as a zombie: that counts.
+# Gone is a process with all its threads: the first may be a zombie while others still hold /dev/fuse open.
 wait_gone() {
     local tries=0
-    while [ -e "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; do
+    while [ -e "/proc/$1" ] && ! { grep -q '^State:[[:space:]]*Z' "/proc/$1/status" &&
+        grep -q '^Threads:[[:space:]]*1$' "/proc/$1/status"; } 2>/dev/null; do
         tries=$((tries + 1))
         [ "$tries" -lt 6000 ] || { echo "process $1 still runs after 2 minutes"; return 1; }
         sleep 0.02
@@ -350,8 +352,9 @@ dead_mount() {
         pid=$(daemon_of "$MNT")
         kill -9 "$pid"
         wait_gone "$pid"
-        # The attributes of its root may still be cached, so stat(2) tells nothing.
-        refused "not connected" stat -f "$MNT"
+        # The attributes of its root may still be cached, so stat(2) tells nothing. A request that meets the mount's last
+        # moment is aborted.
+        refused 'not connected\|connection abort' stat -f "$MNT"
         refuses "unknown option" "$BITCASKFS" -o nosuch "$STORE" "$MNT"
         "$BITCASKFS" "$STORE" "$MNT"
         equal "content" "$i" "$(cat "$MNT/durable")"
