@@ -21,6 +21,7 @@ struct item {
     size_t size;
     uint64_t reserved;
     bool content; /* else attributes only */
+    bool held;    /* it was busy before, and stays so: a rename is under way */
     bool unref;   /* it left the list of dirty files: its reference is to be given back */
     bitcask_status status;
 };
@@ -88,7 +89,8 @@ static bool take(struct bcfs *fs, struct bcfs_inode *inode, uint64_t room, struc
         } else {
             add_times(inode, &item->attrs);
         }
-        bcfs_set_busy(fs, inode, true);
+        item->held = inode->busy;
+        if (!item->held) bcfs_set_busy(fs, inode, true);
         taken = true;
     }
     (void)pthread_mutex_unlock(&inode->lock);
@@ -164,13 +166,11 @@ static void finish(struct bcfs *fs, struct item *item)
         }
         if (item->content) inode->pending->reserved = 0;
         item->unref = bcfs_dirty_clear(fs, inode);
-        if (inode->pending->loaded && inode->size > BCFS_SMALL_VALUE) {
-            bcfs_cache_touch(fs, inode);
-        } else {
-            bcfs_pending_drop(fs, inode);
-        }
     }
-    bcfs_set_busy(fs, inode, false);
+    if (!item->held) {
+        bcfs_set_busy(fs, inode, false);
+        bcfs_pending_rest(fs, inode);
+    }
     (void)pthread_mutex_unlock(&inode->lock);
 }
 

@@ -14,7 +14,7 @@
 /* Commits one file's changes, if any, after the moves that concern it. No lock is held. */
 bitcask_status bcfs_commit_inode(struct bcfs *fs, struct bcfs_inode *inode);
 
-/* The same within a rename: the tree is locked exclusively, and the file is not MOVED. */
+/* The same within a rename, which holds the file: the tree is locked exclusively, and the file is not MOVED. */
 bitcask_status bcfs_commit_locked(struct bcfs *fs, struct bcfs_inode *inode);
 
 /* Commits changed files of a directory, all or those that are due. Returns the first failure. No lock is held. */

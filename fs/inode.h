@@ -47,7 +47,7 @@ struct bcfs_inode {
     uint8_t state;             /* enum bcfs_state; likewise */
     bool stale;                /* NEW: the log still has the record of a file that this one replaced; likewise */
 
-    bool busy;       /* being committed: nothing may change. lock and dirty_lock */
+    bool busy;       /* being committed, renamed or unlinked: nothing may change. lock and dirty_lock */
     uint8_t dirty;   /* BCFS_DIRTY_*; lock */
     bool has_xattrs; /* the committed record has extended attributes; lock, as all below */
     bool atime_set;  /* atime_ns counts; else atime is mtime */

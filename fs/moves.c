@@ -202,6 +202,17 @@ bitcask_status bcfs_moves_complete(struct bcfs *fs)
     return status;
 }
 
+bool bcfs_moves_wait(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    bool queued = false;
+
+    if (bcfs_moves_complete(fs) == BITCASK_OK) return true;
+    (void)pthread_mutex_lock(&inode->lock);
+    queued = inode->state == BCFS_MOVED;
+    (void)pthread_mutex_unlock(&inode->lock);
+    return !queued;
+}
+
 bool bcfs_moves_any(struct bcfs *fs)
 {
     bool any = false;

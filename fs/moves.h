@@ -48,6 +48,10 @@ bool bcfs_moves_concern(struct bcfs_inode *parent, const char *name, size_t name
  * No lock is held. */
 bitcask_status bcfs_moves_complete(struct bcfs *fs);
 
+/* For who did not find the record of a node in state MOVED at its source: waits for the round that takes it away.
+ * False: it failed, and the node is still queued. No lock is held. */
+bool bcfs_moves_wait(struct bcfs *fs, struct bcfs_inode *inode);
+
 /* Frees what is still queued, when the nodes are about to be freed: only moves that failed. No other thread is there.
  */
 void bcfs_moves_release(struct bcfs *fs);

@@ -72,14 +72,25 @@ bool bcfs_name_has_record(const struct bcfs_inode *inode)
     return inode->state == BCFS_COMMITTED || inode->stale;
 }
 
-bitcask_status bcfs_name_pin(struct bcfs_inode *inode)
+bitcask_status bcfs_name_hold(struct bcfs *fs, struct bcfs_inode *inode)
 {
     bitcask_status status = BITCASK_OK;
 
+    if (inode->dir != NULL) return BITCASK_OK;
     (void)pthread_mutex_lock(&inode->lock);
-    if (inode->dir == NULL) status = bcfs_content_pin(inode);
+    if (inode->state == BCFS_COMMITTED) status = bcfs_content_pin(inode);
+    if (status == BITCASK_OK) bcfs_set_busy(fs, inode, true);
     (void)pthread_mutex_unlock(&inode->lock);
     return status;
+}
+
+void bcfs_name_release(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    if (inode->dir != NULL) return;
+    (void)pthread_mutex_lock(&inode->lock);
+    bcfs_set_busy(fs, inode, false);
+    bcfs_pending_rest(fs, inode);
+    (void)pthread_mutex_unlock(&inode->lock);
 }
 
 struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, int64_t now_ns, unsigned *refs)

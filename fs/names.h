@@ -23,11 +23,17 @@ bitcask_status bcfs_dir_is_empty(struct bcfs_inode *dir);
 /* Whether the log has a record under the node's name, be it its own or that of the file it replaced. */
 bool bcfs_name_has_record(const struct bcfs_inode *inode);
 
-/* Before a file's record goes: makes sure that its content can be read without it. */
-bitcask_status bcfs_name_pin(struct bcfs_inode *inode);
+/* Before a file's record goes or moves: makes the node busy, and sure that its content is read without the record. Who
+ * reads takes no lock that covers names, so between the store's change and the node's he would find nothing under the
+ * old name, or another file's bytes. On failure nothing has changed. Nothing happens to directories. The node is not
+ * MOVED; inode->lock is not held, as for the next two. */
+bitcask_status bcfs_name_hold(struct bcfs *fs, struct bcfs_inode *inode);
+
+/* The node has its new name, or none, or keeps the old one. */
+void bcfs_name_release(struct bcfs *fs, struct bcfs_inode *inode);
 
 /* Takes the node's name away: it was deleted, or another node has taken its place. The record is gone, or will be
- * replaced; a file was pinned before. Pending changes go nowhere any more. The node lives on for those who have it
+ * replaced; a file is held. Pending changes go nowhere any more. The node lives on for those who have it
  * open. Returns the former parent, whose reference the caller gives back once it holds no lock but tree; *refs says
  * how many references on inode are to be given back likewise. */
 struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, int64_t now_ns, unsigned *refs);

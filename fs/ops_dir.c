@@ -345,16 +345,15 @@ static bitcask_status remove_file(struct bcfs *fs, struct bcfs_inode *parent, st
     int64_t now_ns = bcfs_now_ns(fs);
 
     if (inode->dir != NULL) return BITCASK_IS_PARTITION;
-    if (bcfs_name_has_record(inode)) {
-        if (inode->state == BCFS_COMMITTED) status = bcfs_name_pin(inode);
-        if (status == BITCASK_OK) {
-            status = bitcask_delete(parent->dir->partition, inode->name, inode->name_size, NULL);
-        }
-    }
+    status = bcfs_name_hold(fs, inode);
     if (status != BITCASK_OK) return status;
-    removed->parent = bcfs_name_detach(fs, inode, now_ns, &removed->refs);
-    bcfs_touch_dir(fs, parent, now_ns);
-    return BITCASK_OK;
+    if (bcfs_name_has_record(inode)) {
+        status = bitcask_delete(parent->dir->partition, inode->name, inode->name_size, NULL);
+    }
+    if (status == BITCASK_OK) removed->parent = bcfs_name_detach(fs, inode, now_ns, &removed->refs);
+    bcfs_name_release(fs, inode);
+    if (status == BITCASK_OK) bcfs_touch_dir(fs, parent, now_ns);
+    return status;
 }
 
 /* The parent is locked. *concerned: names that were moved out of the directory are still in its log, so the moves

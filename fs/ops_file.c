@@ -67,22 +67,24 @@ static void reply_value(fuse_req_t req, bitcask_value **value, uint64_t off, siz
     bitcask_value_unpin(value);
 }
 
-/* Reads once. OK: the request was answered. NOT_FOUND: a round of moves has just taken the record away. */
-static bitcask_status try_read(fuse_req_t req, struct bcfs *fs, struct bcfs_inode *inode, uint64_t off, size_t size)
+/* Reads once. OK: the request was answered. NOT_FOUND with *moved: a round of moves has just taken the record away. */
+static bitcask_status try_read(fuse_req_t req, struct bcfs *fs, struct bcfs_inode *inode, uint64_t off, size_t size,
+                               bool *moved)
 {
     bitcask_status status = BITCASK_OK;
     bitcask_value *value = NULL;
     size_t count = 0;
 
     (void)pthread_mutex_lock(&inode->lock);
+    *moved = inode->state == BCFS_MOVED;
     if (off < inode->size) count = size < inode->size - off ? size : (size_t)(inode->size - off);
     if (count == 0) {
         (void)pthread_mutex_unlock(&inode->lock);
         (void)fuse_reply_buf(req, NULL, 0);
         return BITCASK_OK;
     }
-    if (inode->size <= BCFS_SMALL_VALUE && (inode->pending == NULL || !inode->pending->loaded) &&
-        inode->state != BCFS_UNLINKED) {
+    if (inode->size <= BCFS_SMALL_VALUE && inode->state != BCFS_UNLINKED &&
+        (inode->pending == NULL || (!inode->pending->loaded && inode->pending->value == NULL))) {
         bitcask_partition *partition = NULL;
         const char *name = NULL;
         size_t name_size = 0;
@@ -111,18 +113,16 @@ void bcfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
     struct bcfs *fs = bcfs_of(req);
     struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
     bitcask_status status = BITCASK_BAD_ARGUMENT;
+    bool moved = false;
 
     (void)info;
     if (inode->dir != NULL) status = BITCASK_IS_PARTITION;
     if (inode->dir == NULL && off >= 0) {
         /* Once the reply is written, the reader may close an unlinked file, and its FORGET overtake this thread. */
         bcfs_inode_ref(inode);
-        status = try_read(req, fs, inode, (uint64_t)off, size);
-        while (status == BITCASK_NOT_FOUND && bcfs_moves_any(fs) && bcfs_moves_complete(fs) == BITCASK_OK) {
-            status = try_read(req, fs, inode, (uint64_t)off, size);
-        }
-        /* The round may have ended between the two questions. */
-        if (status == BITCASK_NOT_FOUND) status = try_read(req, fs, inode, (uint64_t)off, size);
+        do {
+            status = try_read(req, fs, inode, (uint64_t)off, size, &moved);
+        } while (status == BITCASK_NOT_FOUND && moved && bcfs_moves_wait(fs, inode));
         bcfs_inode_unref(fs, inode, 1);
         if (status == BITCASK_OK) return;
     }

@@ -131,12 +131,14 @@ void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
 
 /* ---- symlinks ---- */
 
-/* Copies a symlink's target into target[PATH_MAX], with a NUL. */
-static bitcask_status read_target(struct bcfs *fs, struct bcfs_inode *inode, char *target)
+/* Copies a symlink's target into target[PATH_MAX], with a NUL. NOT_FOUND with *moved: a round of moves has just taken
+ * the record to its new name. */
+static bitcask_status read_target(struct bcfs *fs, struct bcfs_inode *inode, char *target, bool *moved)
 {
     bitcask_status status = BITCASK_OK;
 
     (void)pthread_mutex_lock(&inode->lock);
+    *moved = inode->state == BCFS_MOVED;
     if (!S_ISLNK(inode->mode)) status = BITCASK_BAD_ARGUMENT;
     if (status == BITCASK_OK && inode->size >= PATH_MAX) status = BITCASK_NAME_TOO_LONG;
     if (status == BITCASK_OK) status = bcfs_content_load(inode);
@@ -154,12 +156,12 @@ void bcfs_op_readlink(fuse_req_t req, fuse_ino_t ino)
     struct bcfs *fs = bcfs_of(req);
     struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
     char target[PATH_MAX];
-    bitcask_status status = read_target(fs, inode, target);
+    bitcask_status status = BITCASK_OK;
+    bool moved = false;
 
-    /* A round of moves has just taken the record to its new name. */
-    if (status == BITCASK_NOT_FOUND && bcfs_moves_complete(fs) == BITCASK_OK) {
-        status = read_target(fs, inode, target);
-    }
+    do {
+        status = read_target(fs, inode, target, &moved);
+    } while (status == BITCASK_NOT_FOUND && moved && bcfs_moves_wait(fs, inode));
     if (status == BITCASK_OK) {
         (void)fuse_reply_readlink(req, target);
     } else {

@@ -41,7 +41,7 @@ void bcfs_pending_drop(struct bcfs *fs, struct bcfs_inode *inode)
 {
     struct bcfs_pending *pending = inode->pending;
 
-    if (pending == NULL || inode->dirty != 0) return;
+    if (pending == NULL || inode->dirty != 0 || inode->busy) return;
     bcfs_cache_remove(fs, inode);
     if (inode->state == BCFS_UNLINKED) {
         if (pending->value == NULL) return;
@@ -53,6 +53,16 @@ void bcfs_pending_drop(struct bcfs *fs, struct bcfs_inode *inode)
     if (inode->state == BCFS_NEW) return;
     release_content(pending);
     if (pending->error == BITCASK_OK && pending->reserved == 0) bcfs_pending_free(inode);
+}
+
+void bcfs_pending_rest(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    if (inode->pending == NULL || inode->dirty != 0) return;
+    if (inode->pending->loaded && inode->size > BCFS_SMALL_VALUE && inode->state == BCFS_COMMITTED) {
+        bcfs_cache_touch(fs, inode);
+    } else {
+        bcfs_pending_drop(fs, inode);
+    }
 }
 
 void bcfs_inode_home(const struct bcfs_inode *inode, bitcask_partition **partition, const char **name,

@@ -43,8 +43,12 @@ bool bcfs_pending_make(struct bcfs_inode *inode);
 /* Frees inode->pending, which is in no list any more and has nothing reserved. It may be NULL. */
 void bcfs_pending_free(struct bcfs_inode *inode);
 
-/* Gets rid of clean content, and of inode->pending if nothing else needs it. What only memory has is kept. */
+/* Gets rid of clean content, and of inode->pending if nothing else needs it. What only memory has is kept, and all of
+ * a busy node. */
 void bcfs_pending_drop(struct bcfs *fs, struct bcfs_inode *inode);
+
+/* The same for a node that has just become clean, or idle: large content that is loaded is cached instead. */
+void bcfs_pending_rest(struct bcfs *fs, struct bcfs_inode *inode);
 
 /* Where the record of a file in state COMMITTED or MOVED stands. Nothing is owned by the caller. */
 void bcfs_inode_home(const struct bcfs_inode *inode, bitcask_partition **partition, const char **name,

@@ -4,8 +4,10 @@
  * record at once, in one batch without a sync. Across directories the move is queued (moves.h). An exchange, and the
  * replacement of a directory, are done by the store at once, wherever they reach.
  *
- * The tree is locked exclusively all the while. A file whose content is pending is committed before its record moves:
- * else a crash could leave the old content of the source under the target's name, which it never had there.
+ * The tree is locked exclusively all the while, and the files concerned are held: nobody writes to them, and who reads
+ * them does not ask the store by a name that may be another file's by then (names.h). A file whose content is pending
+ * is committed before its record moves: else a crash could leave the old content of the source under the target's name,
+ * which it never had there.
  */
 #include "ops.h"
 
@@ -150,13 +152,33 @@ static void change_name(struct renaming *renaming)
     renaming->new_name = NULL;
 }
 
-/* Reserves, in the new directory, the room for the commit of a pending file: *bound bytes. */
+/* What the node has reserved for its next commit it shall have in its new directory: *bound bytes. */
 static bitcask_status reserve_there(struct renaming *renaming, uint64_t *bound)
 {
     const struct bcfs_inode *inode = renaming->from.inode;
 
+    *bound = 0;
+    if (inode->pending == NULL || inode->pending->reserved == 0) return BITCASK_OK;
     *bound = bitcask_record_bound(renaming->to.name_size, inode->size, inode->pending->xattrs_size);
     return bitcask_reserve(renaming->to.parent->dir->partition, *bound);
+}
+
+/* Gives back what the node has reserved in the directory that it leaves. */
+static void unreserve_here(struct bcfs_inode *inode)
+{
+    (void)pthread_mutex_lock(&inode->lock);
+    bcfs_content_unreserve(inode);
+    (void)pthread_mutex_unlock(&inode->lock);
+}
+
+/* change_name(), and the room that was reserved there becomes the node's. */
+static void change_directory(struct renaming *renaming, uint64_t bound)
+{
+    struct bcfs_inode *inode = renaming->from.inode;
+
+    unreserve_here(inode);
+    change_name(renaming);
+    if (bound > 0) inode->pending->reserved = bound; /* the node is held: its content stays */
 }
 
 /* A file that was never committed: names and overlays only. Its commit will replace what the log has there. */
@@ -169,8 +191,7 @@ static bitcask_status rename_in_memory(struct renaming *renaming)
     uint64_t bound = 0;
     bitcask_status status = BITCASK_OK;
 
-    if (victim != NULL && victim->state == BCFS_COMMITTED) status = bcfs_name_pin(victim);
-    if (status == BITCASK_OK) status = reserve_there(renaming, &bound);
+    status = reserve_there(renaming, &bound);
     if (status != BITCASK_OK) return status;
     if (!bcfs_overlay_set(&renaming->to.parent->dir->overlay, renaming->to.name, renaming->to.name_size, inode)) {
         status = BITCASK_NO_MEMORY;
@@ -178,12 +199,8 @@ static bitcask_status rename_in_memory(struct renaming *renaming)
     }
     detach_victim(renaming);
     bcfs_overlay_remove(&renaming->from.parent->dir->overlay, renaming->from.name, renaming->from.name_size);
+    change_directory(renaming, bound);
     (void)pthread_mutex_lock(&inode->lock);
-    bcfs_content_unreserve(inode);
-    (void)pthread_mutex_unlock(&inode->lock);
-    change_name(renaming);
-    (void)pthread_mutex_lock(&inode->lock);
-    inode->pending->reserved = bound;
     inode->stale = stale;
     inode->ctime_ns = renaming->now_ns;
     bcfs_dirty_relist(fs, inode);
@@ -218,24 +235,31 @@ static bitcask_status rename_in_queue(struct renaming *renaming)
     struct bcfs_inode *inode = renaming->from.inode;
     bitcask_partition *partition = renaming->to.parent->dir->partition;
     uint64_t reserved = bcfs_move_bound(inode, renaming->to.name_size);
+    uint64_t bound = 0;
     struct bcfs_move *move = NULL;
     bitcask_status status = bitcask_reserve(partition, reserved);
 
     if (status != BITCASK_OK) return status;
+    status = reserve_there(renaming, &bound);
+    if (status != BITCASK_OK) goto fail_reserved;
     move = bcfs_move_prepare(inode, renaming->from.parent, renaming->from.name, renaming->from.name_size,
                              renaming->to.parent, renaming->to.name, renaming->to.name_size, reserved);
     if (move == NULL) {
-        bitcask_unreserve(partition, reserved);
-        return BITCASK_NO_MEMORY;
+        status = BITCASK_NO_MEMORY;
+        goto fail_reserved;
     }
     detach_victim(renaming);
-    change_name(renaming);
+    change_directory(renaming, bound);
     (void)pthread_mutex_lock(&inode->lock);
     inode->ctime_ns = renaming->now_ns;
     bcfs_dirty_relist(renaming->fs, inode);
     (void)pthread_mutex_unlock(&inode->lock);
     bcfs_moves_queue(renaming->fs, move);
     return BITCASK_OK;
+
+fail_reserved:
+    bitcask_unreserve(partition, reserved + bound);
+    return status;
 }
 
 /* Commits what is pending of a node, so that the store knows all of it. */
@@ -251,10 +275,8 @@ static bitcask_status replace(struct renaming *renaming)
     struct bcfs_inode *victim = renaming->to.inode;
     bitcask_status status = BITCASK_OK;
 
-    if (victim == inode) return BITCASK_OK;
     if (inode->state == BCFS_NEW && !inode->stale) return rename_in_memory(renaming);
     if (inode->state == BCFS_NEW || inode->dirty & BCFS_DIRTY_CONTENT) status = settle(renaming, inode);
-    if (status == BITCASK_OK && victim != NULL && victim->state == BCFS_COMMITTED) status = bcfs_name_pin(victim);
     if (status != BITCASK_OK) return status;
     if (renaming->from.parent == renaming->to.parent || (victim != NULL && victim->dir != NULL)) {
         return rename_in_store(renaming);
@@ -279,11 +301,14 @@ static bitcask_status exchange(struct renaming *renaming)
     struct bcfs_inode *second = renaming->to.inode;
     bitcask_status status = BITCASK_OK;
 
-    if (first == second) return BITCASK_OK;
     status = settle(renaming, first);
     if (status == BITCASK_OK) status = settle(renaming, second);
     if (status == BITCASK_OK) status = move_now(renaming, BITCASK_EXCHANGE);
     if (status != BITCASK_OK) return status;
+    if (renaming->from.parent != renaming->to.parent) {
+        unreserve_here(first);
+        unreserve_here(second);
+    }
     change_name(renaming);
     renaming->lost_parents[1] =
         bcfs_inode_rename(fs, second, renaming->from.parent, renaming->back_name, renaming->from.name_size);
@@ -291,6 +316,25 @@ static bitcask_status exchange(struct renaming *renaming)
     touch_exchanged(renaming, first);
     touch_exchanged(renaming, second);
     return BITCASK_OK;
+}
+
+/* Does what was found to be possible, with the files held. */
+static bitcask_status rename_held(struct renaming *renaming)
+{
+    struct bcfs_inode *inode = renaming->from.inode;
+    struct bcfs_inode *other = renaming->to.inode;
+    bitcask_status status = BITCASK_OK;
+
+    if (inode == other) return BITCASK_OK;
+    status = bcfs_name_hold(renaming->fs, inode);
+    if (status != BITCASK_OK) return status;
+    if (other != NULL) status = bcfs_name_hold(renaming->fs, other);
+    if (status == BITCASK_OK) {
+        status = renaming->flags & RENAME_EXCHANGE ? exchange(renaming) : replace(renaming);
+        if (other != NULL) bcfs_name_release(renaming->fs, other);
+    }
+    bcfs_name_release(renaming->fs, inode);
+    return status;
 }
 
 /* One attempt. *concerned: nothing was done, a queued move has to be completed first. */
@@ -305,7 +349,7 @@ static bitcask_status try_rename(struct renaming *renaming, bool *concerned)
     if (status == BITCASK_OK) status = find(renaming, &renaming->to, concerned);
     if (status == BITCASK_OK && !*concerned) status = check(renaming, concerned);
     if (status == BITCASK_OK && !*concerned) {
-        status = renaming->flags & RENAME_EXCHANGE ? exchange(renaming) : replace(renaming);
+        status = rename_held(renaming);
         if (status == BITCASK_OK) {
             bcfs_touch_dir(renaming->fs, renaming->from.parent, renaming->now_ns);
             if (renaming->to.parent != renaming->from.parent) {

@@ -10,6 +10,7 @@
 require_fuse
 setup
 TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
+NAMES=$(helper tool_names) || skip_all "no C compiler for tests/tool_names.c"
 ROUNDS=$([ "$LONG" -eq 0 ] && echo 60 || echo 1000)
 
 # remount_after_kill [OPTION...]
@@ -100,11 +101,21 @@ exchange_changes_ctimes() {
     equal "content" "content" "$(cat "$MNT/x/dir")"
 }
 
+# Between the store's change of a name and the node's, who reads the file must neither fail nor get another's bytes.
+open_files_keep_their_bytes() {
+    local how
+    for how in rename across exchange replace unlink; do
+        mkdir "$MNT/$how"
+        "$NAMES" "$MNT/$how" "$how" $((ROUNDS * 20))
+    done
+}
+
 mount_store -o commit_ms=100000 || die "mount"
 check "directories that trade places while the moves are queued" directories_trade_places
 check "the store unmounts" unmount_store
 mount_store -o commit_ms=1 || die "second mount"
 check "a directory is written and synced while it moves" a_directory_is_written_while_it_moves
+check "open files keep their bytes while their names change" open_files_keep_their_bytes
 check "an allocation changes a file's times" allocation_changes_times
 check "an exchange changes both ctimes" exchange_changes_ctimes
 check "the store unmounts at the end" unmount_store
