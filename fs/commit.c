@@ -19,10 +19,10 @@ struct item {
     bitcask_attrs attrs;
     const uint8_t *data;
     size_t size;
-    uint64_t reserved;
-    bool content; /* else attributes only */
-    bool held;    /* it was busy before, and stays so: a rename is under way */
-    bool unref;   /* it left the list of dirty files: its reference is to be given back */
+    uint64_t reserved; /* attributes only: what set_one() gave back */
+    bool content;      /* else attributes only */
+    bool held;         /* it was busy before, and stays so: a rename is under way */
+    bool unref;        /* it left the list of dirty files: its reference is to be given back */
     bitcask_status status;
 };
 
@@ -99,6 +99,19 @@ static bool take(struct bcfs *fs, struct bcfs_inode *inode, uint64_t room, struc
 
 /* ---- the store's part ---- */
 
+/* Sets the attributes only. What was reserved for that is handed over by being free; what is more than it takes was
+ * asked for by fallocate(2), and stays. */
+static bitcask_status set_one(bitcask_partition *partition, struct item *item)
+{
+    const struct bcfs_inode *inode = item->inode;
+
+    if (item->reserved > bitcask_record_bound(inode->name_size, inode->size, inode->pending->xattrs_size)) {
+        item->reserved = 0;
+    }
+    if (item->reserved > 0) bitcask_unreserve(partition, item->reserved);
+    return bitcask_set_attrs(partition, inode->name, inode->name_size, &item->attrs, 0, NULL);
+}
+
 static bitcask_status put_one(bitcask_partition *partition, const struct item *item)
 {
     bitcask_write_options options = {.attrs = &item->attrs, .reserved = item->reserved};
@@ -139,11 +152,7 @@ static void store_items(bitcask_partition *partition, struct item *items, size_t
     if (contents == 1) status = put_one(partition, &items[last]);
     if (contents > 1) status = put_batch(partition, items, count);
     for (size_t i = 0; i < count; i++) {
-        const struct bcfs_inode *inode = items[i].inode;
-
-        items[i].status = items[i].content
-                              ? status
-                              : bitcask_set_attrs(partition, inode->name, inode->name_size, &items[i].attrs, 0, NULL);
+        items[i].status = items[i].content ? status : set_one(partition, &items[i]);
     }
 }
 
@@ -156,6 +165,7 @@ static void finish(struct bcfs *fs, struct item *item)
     struct bcfs_dir *dir = inode->parent->dir;
 
     (void)pthread_mutex_lock(&inode->lock);
+    if (!item->content) inode->pending->reserved -= item->reserved;
     if (item->status != BITCASK_OK) {
         inode->pending->error = item->status;
     } else {

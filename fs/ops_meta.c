@@ -78,7 +78,12 @@ static bitcask_status change(struct bcfs *fs, struct bcfs_inode *inode, const st
     unsigned flags = BCFS_DIRTY_ATTRS;
 
     if (inode->dir == NULL && !bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
-    if (to_set & FUSE_SET_ATTR_SIZE) status = set_size(inode, (uint64_t)attr->st_size, &flags);
+    if (to_set & FUSE_SET_ATTR_SIZE) {
+        status = set_size(inode, (uint64_t)attr->st_size, &flags);
+    } else if (inode->dir == NULL) {
+        /* Its commit writes the whole record again. Without room it is this call that should say so. */
+        status = bcfs_content_reserve(inode, inode->size);
+    }
     if (status != BITCASK_OK) return status;
     if (to_set & FUSE_SET_ATTR_MODE) inode->mode = (inode->mode & S_IFMT) | (attr->st_mode & 07777);
     if (to_set & FUSE_SET_ATTR_UID) inode->uid = attr->st_uid;

@@ -106,10 +106,36 @@ full_disk() {
     unmount_store
 }
 
+# A commit of attributes writes the record again: what finds no room for that is refused, not forgotten later.
+full_disk_and_attributes() {
+    local i
+    umount "$TEST_DIR/small"
+    mount -t tmpfs -o size=4m none "$TEST_DIR/small"
+    STORE=$TEST_DIR/small/store
+    mount_store
+    cd "$MNT"
+    numbered 1 >file
+    sync file
+    for ((i = 0; i < 1000; i++)); do numbered "$i" >"f$i" || break; done 2>/dev/null
+    [ "$i" -lt 1000 ]
+    refused "No space left" chmod 600 file
+    refused "No space left" touch -d 2001-01-01 file
+    sync .
+    equal "mode" 644 "$(mode_of file)"
+    cd /
+    unmount_store
+    if grep 'cannot' "$TEST_DIR/daemon.log"; then return 1; fi
+}
+
+mode_of() {
+    stat -c %a "$1"
+}
+
 if is_root; then
     mkdir "$TEST_DIR/small"
     EXTRA_MOUNTS+=("$TEST_DIR/small")
     check "a full disk: ENOSPC from write, old values intact, deleting works" full_disk
+    check "a full disk: chmod and touch are refused or kept" full_disk_and_attributes
 else
     skip "a full disk: not root"
 fi
