@@ -10,7 +10,11 @@
 
 #define BLOCK 4096u
 #define GROWTH_MAX (1024u * 1024u)
-#define LAST_RESERVE 512u /* bytes that only deletions may use, so that a full disk can be emptied */
+/* Bytes that only deletions may use, so that a full disk can be emptied: for a tombstone of each key, while these are
+ * not very many. */
+#define LAST_RESERVE 512u
+#define TOMBSTONE_SIZE (BC_RECORD_HEAD_SIZE + 38u)
+#define TOMBSTONES_MAX (1024u * 1024u)
 
 bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot)
 {
@@ -131,17 +135,25 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     return status;
 }
 
+static uint64_t last_reserve(const struct bc_partition *partition)
+{
+    uint64_t tombstones = (uint64_t)bc_index_count(partition->index) * TOMBSTONE_SIZE;
+
+    return LAST_RESERVE + (tombstones < TOMBSTONES_MAX ? tombstones : TOMBSTONES_MAX);
+}
+
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
 {
     struct bc_segment *active = partition->active;
-    uint64_t end = active->end, need = end + bytes, want, more;
+    uint64_t end = active->end, need = end + bytes, last = deletion ? 0 : last_reserve(partition), want, more;
     bc_status status;
 
     if (deletion && need <= partition->allocated) return BITCASK_OK;
-    need += partition->reserved + (deletion ? 0 : LAST_RESERVE);
+    need += partition->reserved + last;
     if (need <= partition->allocated || partition->cannot_allocate) return BITCASK_OK;
     /* Ahead of the need by half the log, so that a large partition asks seldom and a small one takes a block. */
     more = end / 2 < GROWTH_MAX ? end / 2 : GROWTH_MAX;
+    more = more > last ? more - last : 0;
     want = (need + more + BLOCK - 1) / BLOCK * BLOCK;
     status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
     if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {
