@@ -205,6 +205,52 @@ BITCASK_API bitcask_status bitcask_query_open(bitcask_partition *partition, cons
 BITCASK_API bitcask_status bitcask_query_next(bitcask_query *query, bitcask_entry *entry);
 BITCASK_API void bitcask_query_close(bitcask_query **query);
 
+/* ---- space and soundness ---- */
+
+/* Rewrites runs of sealed segments without what was overwritten or deleted, in the thread that calls, while reads and
+ * writes go on; with BITCASK_BELOW the partitions below too. The active segment is sealed first where that is worth
+ * it. Without BITCASK_MERGE_FULL only where space comes back, or small neighbours can be joined. One merge at a time
+ * in a store: others wait. A damaged segment is left alone (result->damaged): see bitcask_repair(). options and
+ * result may be NULL. A merge that fails, or is cancelled, leaves its inputs; those before it stand.
+ * Errors: CANCELLED, NO_SPACE (before it begins, where there is no room for the output), READ_ONLY, CORRUPT, IO, ... */
+BITCASK_API bitcask_status bitcask_merge(bitcask_partition *partition, const bitcask_merge_options *options,
+                                         bitcask_merge_result *result);
+
+/* Seals the active segment, if anything is in it. flags: BITCASK_BELOW. */
+BITCASK_API bitcask_status bitcask_rotate(bitcask_partition *partition, unsigned flags);
+
+/* Reads everything of the partition and checks it: each checksum, batches, order and coverage of the segments, hints
+ * against data, index and accounting against both. Changes nothing. Reads and writes may go on.
+ * OK whatever was found: result->damage counts it. CANCELLED if a function of the options said so; else could not run:
+ * IO, NO_MEMORY, ... options and result may be NULL. */
+BITCASK_API bitcask_status bitcask_verify(bitcask_partition *partition, const bitcask_verify_options *options,
+                                          bitcask_verify_result *result);
+
+/* Repairs the store at path, which nobody may have open, as reader or as writer (IN_USE): each damaged segment is
+ * set aside as *.damaged, after all that is good in it was copied to a new one of the same name. partition: where to
+ * begin, "" for the whole with BITCASK_BELOW. What was found is told as by bitcask_verify(). */
+BITCASK_API bitcask_status bitcask_repair(const char *path, const char *partition,
+                                          const bitcask_verify_options *options, bitcask_verify_result *result);
+
+/* Background merges: on or off; off waits for none, the one that runs is cancelled. READ_ONLY. */
+BITCASK_API bitcask_status bitcask_set_scheduler(bitcask *db, bool on);
+
+/* The most that merges write, in bytes a second, from now on; 0: no limit. BAD_ARGUMENT from 1 to 4095. */
+BITCASK_API bitcask_status bitcask_set_throttle(bitcask *db, uint64_t bytes_per_s);
+
+/* What runs, and how the last of each kind ended. Takes no lock that a merge or a verify holds. */
+BITCASK_API void bitcask_get_activity(bitcask *db, bitcask_activity *activity);
+
+/* Calls visit for each data file of the partition, in the order of their ids; false stops. visit must not call the
+ * library. */
+BITCASK_API bitcask_status bitcask_segments(bitcask_partition *partition,
+                                            bool (*visit)(void *context, const bitcask_segment_info *segment),
+                                            void *context);
+
+/* Where the record of key, or of a sub-partition, is: reads its head. */
+BITCASK_API bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, size_t key_size,
+                                          bitcask_location *location);
+
 /* ---- looking inside ---- */
 
 /* Calls visit for the header, each record and each damaged stretch of every data file of the partition, in file

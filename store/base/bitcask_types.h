@@ -43,7 +43,8 @@ typedef enum bitcask_status {
     BITCASK_TOO_MANY_FILES,   /* out of file descriptors */
     BITCASK_IO,               /* the disk failed; a write it hit may or may not be there after a crash */
     BITCASK_NO_MEMORY,
-    BITCASK_UNSUPPORTED       /* the filesystem below lacks something that the store needs */
+    BITCASK_UNSUPPORTED,      /* the filesystem below lacks something that the store needs */
+    BITCASK_CANCELLED         /* a progress function said so; inputs are untouched */
 } bitcask_status;
 
 /* Limits. */
@@ -116,6 +117,8 @@ typedef struct bitcask_options {
     unsigned max_open;           /* partitions open at once; 0: derived from RLIMIT_NOFILE */
     unsigned lock_wait_ms;       /* how long to wait for a writer that is closing, to read as well; default 0 */
     uint64_t segment_size;       /* bytes; default 256 MiB; 64 KiB to 4 GiB - 1 */
+    bool scheduler;              /* merge in the background what is worth it; default: not */
+    uint64_t merge_bytes_per_s;  /* the most that merges write; 0: no limit, the default */
     /* Called with one line, without a newline, for what happens outside any call's result (a tail cut at open,
      * a background sync that failed). From any thread; must not call the library. NULL: silence. */
     void (*log)(void *context, bitcask_log_level level, const char *line);
@@ -128,7 +131,9 @@ enum {
     BITCASK_IF_ABSENT = 1u << 1,  /* BITCASK_EXISTS if the name is taken */
     BITCASK_IF_VERSION = 1u << 2, /* BITCASK_VERSION_MISMATCH unless the key has if_version */
     BITCASK_NOREPLACE = 1u << 3,  /* move: BITCASK_EXISTS if the target is there */
-    BITCASK_EXCHANGE = 1u << 4    /* move: swap the two, which must both be there */
+    BITCASK_EXCHANGE = 1u << 4,   /* move: swap the two, which must both be there */
+    BITCASK_BELOW = 1u << 5,      /* rotate, merge, verify: the partitions below as well */
+    BITCASK_MERGE_FULL = 1u << 6  /* merge: rewrite everything, not only where space comes back */
 };
 
 /* Options of a put or delete; NULL stands for all zero. */
@@ -188,7 +193,123 @@ typedef struct bitcask_stats {
     uint64_t syncs;            /* fsync and fdatasync calls */
     uint64_t partition_opens;  /* how often a partition was opened, and scanned */
     uint64_t partition_closes; /* how often one was closed to make room */
+    uint64_t tombstone_bytes;  /* of the dead bytes, deletions that older segments may still need */
+    uint64_t hint_bytes;       /* hint files */
+    uint64_t merges;           /* that replaced segments */
+    uint64_t merge_ns;         /* time spent in them */
+    uint64_t merge_reclaimed_bytes;
+    uint64_t last_merge_ns; /* when the last one ended, nanoseconds since 1970; 0: none */
+    uint64_t bloom_hits;    /* a filter said that a segment may hold the key */
+    uint64_t bloom_misses;  /* a filter spared a segment */
 } bitcask_stats;
+
+/* One data file of a partition. */
+typedef struct bitcask_segment_info {
+    uint32_t segment_id;
+    uint32_t lowest_id;       /* it stands for the segments from this id on, which it was merged from */
+    char file[16];            /* "000007.data" or "active.data" */
+    bool active;              /* still appended to */
+    bool damaged;             /* bytes in it fail their check */
+    uint64_t bytes;           /* of log, the header included */
+    uint64_t live_bytes;      /* of records that the index points at */
+    uint64_t live_keys;
+    uint64_t tombstone_bytes; /* of deletions */
+    uint64_t hint_bytes;      /* of its hint file; 0: there is none */
+} bitcask_segment_info;
+
+/* Where a key's record is. */
+typedef struct bitcask_location {
+    uint32_t segment_id;
+    char file[16];
+    uint64_t offset;       /* bytes from the file's start */
+    uint64_t record_bytes; /* whole record */
+    uint64_t version;
+    uint32_t value_crc;    /* CRC-32C of the value */
+} bitcask_location;
+
+typedef enum bitcask_work { BITCASK_WORK_NONE = 0, BITCASK_WORK_MERGE, BITCASK_WORK_VERIFY } bitcask_work;
+
+/* How far a merge or a verify is. */
+typedef struct bitcask_progress {
+    bitcask_work work;
+    const char *path;     /* of the partition that is worked at; valid during the call */
+    uint64_t bytes_done;  /* of all partitions so far */
+    uint64_t bytes_total; /* as far as it is known: grows when further partitions are found */
+    uint64_t elapsed_ns;
+} bitcask_progress;
+
+typedef struct bitcask_merge_options {
+    unsigned flags; /* BITCASK_BELOW, BITCASK_MERGE_FULL */
+    /* Called now and then from the thread that merges; false cancels: BITCASK_CANCELLED, inputs untouched. NULL: none.
+     * Must not call the library. */
+    bool (*progress)(void *context, const bitcask_progress *progress);
+    void *context;
+} bitcask_merge_options;
+
+typedef struct bitcask_merge_result {
+    uint64_t merges;          /* runs of segments that were replaced */
+    uint64_t segments_in;     /* these together */
+    uint64_t segments_out;    /* files that came of them; one that would be empty does not stay */
+    uint64_t bytes_in;        /* of the segments replaced */
+    uint64_t bytes_out;       /* of what replaced them */
+    uint64_t damaged;         /* segments left alone because they are damaged */
+    uint64_t elapsed_ns;
+} bitcask_merge_result;
+
+/* What verify found. */
+typedef enum bitcask_finding_kind {
+    BITCASK_FOUND_DAMAGE = 0, /* stored bytes that fail their check, or files that contradict one another */
+    BITCASK_FOUND_HINT,       /* a hint that does not match its data: disposable, made anew */
+    BITCASK_FOUND_NOTE        /* nothing wrong: a file of unknown name, say. Does not count as damage */
+} bitcask_finding_kind;
+
+typedef struct bitcask_finding {
+    bitcask_finding_kind kind;
+    const char *path;   /* of the partition */
+    const char *file;   /* in its directory; "" if it concerns the whole */
+    uint64_t offset;    /* of what is damaged, bytes from the file's start */
+    uint64_t size;      /* 0: unknown */
+    const void *key;    /* NULL: unknown */
+    size_t key_size;
+    const char *text;   /* one line */
+} bitcask_finding; /* all pointers are valid during the call */
+
+typedef struct bitcask_verify_options {
+    unsigned flags; /* BITCASK_BELOW */
+    bool (*found)(void *context, const bitcask_finding *finding);       /* false stops; NULL: only count */
+    bool (*progress)(void *context, const bitcask_progress *progress);  /* false stops; NULL: none */
+    void *context; /* of both; neither may call the library */
+} bitcask_verify_options;
+
+typedef struct bitcask_verify_result {
+    uint64_t partitions, segments, records, bytes; /* looked at */
+    uint64_t damage, hints, notes;                 /* findings by kind */
+    uint64_t segments_repaired; /* set aside as *.damaged, their good records copied out */
+    uint64_t elapsed_ns;
+} bitcask_verify_result;
+
+/* What a store does in the background, or on command, and how the last of each kind ended. */
+typedef struct bitcask_job {
+    bool running;
+    char path[256];           /* of the partition that is, or was, worked at; the end of a longer one */
+    uint64_t bytes_done, bytes_total;
+    uint64_t elapsed_ns;      /* so far, or of the last one */
+    uint64_t ended_ns;        /* when the last one ended, nanoseconds since 1970; 0: none so far */
+    bitcask_status status;    /* of the last one */
+    char detail[256];         /* its failure in a line, or "" */
+    union {
+        bitcask_merge_result merge;
+        bitcask_verify_result verify;
+    } result;                 /* of the last one */
+} bitcask_job;
+
+typedef struct bitcask_activity {
+    bool scheduler;             /* on */
+    uint64_t merge_bytes_per_s; /* 0: no limit */
+    uint64_t merges_waiting;    /* others that wait for the one that runs */
+    bitcask_job merge;
+    bitcask_job verify;
+} bitcask_activity;
 
 /* What bitcask_dump() says of one stretch of a data file. */
 typedef enum bitcask_dump_state {

@@ -80,6 +80,7 @@ const char *bc_status_text(bc_status status)
     case BITCASK_IO: return "input/output error";
     case BITCASK_NO_MEMORY: return "out of memory";
     case BITCASK_UNSUPPORTED: return "not supported by the filesystem";
+    case BITCASK_CANCELLED: return "cancelled";
     }
     return "unknown status";
 }
@@ -113,6 +114,7 @@ int bc_status_errno(bc_status status)
     case BITCASK_IO: return EIO;
     case BITCASK_NO_MEMORY: return ENOMEM;
     case BITCASK_UNSUPPORTED: return EOPNOTSUPP;
+    case BITCASK_CANCELLED: return EINTR;
     }
     return EIO;
 }
