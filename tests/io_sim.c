@@ -413,6 +413,31 @@ static int sim_op_rename(struct bc_io *io, int at, const char *from, const char 
     return leave(sim, rename_locked(sim, at, from, to));
 }
 
+static int link_locked(struct bc_sim *sim, int at, const char *from, const char *to)
+{
+    struct sim_node *from_directory, *to_directory, *node, *target;
+    const char *from_leaf, *to_leaf;
+    int error = walk(sim, at, from, &from_directory, &from_leaf, &node);
+    if (!error) error = walk(sim, at, to, &to_directory, &to_leaf, &target);
+    if (error) return error;
+    if (!node) return -ENOENT;
+    if (node->is_directory) return -EPERM;
+    if (target) return -EEXIST;
+    if (from_directory != to_directory) return -EXDEV;
+    enum fate fate = change_fate(sim);
+    if (fate == FAILS) return -EIO;
+    error = ordered_failure(sim, BC_SIM_LINK);
+    if (error) return fate == IN_FLIGHT ? -EIO : -error;
+    sim_link(to_directory, to_leaf, node, fate == IN_FLIGHT);
+    return fate == GOES ? 0 : -EIO;
+}
+
+static int sim_op_link(struct bc_io *io, int at, const char *from, const char *to)
+{
+    struct bc_sim *sim = enter(io, BC_SIM_LINK);
+    return leave(sim, link_locked(sim, at, from, to));
+}
+
 /* The names are copied first: each may call the disk again. */
 static int sim_op_list(struct bc_io *io, int fd, bool (*each)(void *context, const char *name), void *context)
 {
@@ -472,6 +497,7 @@ static const struct bc_io_ops sim_ops = {
     .rmdir = sim_op_rmdir,
     .rename = sim_op_rename,
     .unlink = sim_op_unlink,
+    .link = sim_op_link,
     .list = sim_op_list,
     .lock = sim_op_lock,
     .now_ns = sim_op_now_ns,

@@ -25,6 +25,7 @@ enum bc_sim_call {
     BC_SIM_RMDIR,
     BC_SIM_RENAME,
     BC_SIM_UNLINK,
+    BC_SIM_LINK,
     BC_SIM_LIST,
     BC_SIM_LOCK,
     BC_SIM_RANDOM,

@@ -105,7 +105,10 @@ static void entries_apply(struct sim_entries *entries, const struct sim_change *
         i = entries_find(entries, change->name, strlen(change->name));
         if (i < entries->count && entries->list[i].node == change->node) entries_remove(entries, i);
     } else {
-        for (i = 0; i < entries->count && entries->list[i].node != change->node;) i++;
+        /* Another name than the one renamed only where that one never came to be: a file may have two. */
+        i = entries_find(entries, change->name, strlen(change->name));
+        if (i == entries->count || entries->list[i].node != change->node)
+            for (i = 0; i < entries->count && entries->list[i].node != change->node;) i++;
         entries_remove(entries, i);
         entries_set(entries, change->to, change->node);
     }

@@ -93,6 +93,12 @@ static int script_rename(struct bc_io *io, int at, const char *from, const char 
     return (int)script_answer(io->context, 0);
 }
 
+static int script_link(struct bc_io *io, int at, const char *from, const char *to)
+{
+    (void)at, (void)from, (void)to;
+    return (int)script_answer(io->context, 0);
+}
+
 static int script_lock(struct bc_io *io, int fd, enum bc_lock_kind kind, uint64_t start, uint64_t size)
 {
     (void)fd, (void)kind, (void)start, (void)size;
@@ -112,6 +118,7 @@ static const struct bc_io_ops script_ops = {
     .rmdir = script_name,
     .rename = script_rename,
     .unlink = script_name,
+    .link = script_link,
     .lock = script_lock,
 };
 
@@ -241,7 +248,8 @@ static void interrupted_calls_are_repeated(void)
 {
     struct script script;
     struct bc_io *io =
-        SCRIPT(script, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, -EINTR, 5);
+        SCRIPT(script, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR, 0, -EINTR,
+               -EINTR, 5);
     int fd = -1;
     CU_ASSERT_EQUAL(bc_io_truncate(io, 3, "f", 1), BITCASK_OK);
     CU_ASSERT_EQUAL(bc_io_allocate(io, 3, "f", 0, 1), BITCASK_OK);
@@ -249,16 +257,17 @@ static void interrupted_calls_are_repeated(void)
     CU_ASSERT_EQUAL(bc_io_rmdir(io, 3, "f"), BITCASK_OK);
     CU_ASSERT_EQUAL(bc_io_rename(io, 3, "f", "g"), BITCASK_OK);
     CU_ASSERT_EQUAL(bc_io_unlink(io, 3, "f"), BITCASK_OK);
+    CU_ASSERT_EQUAL(bc_io_link(io, 3, "f", "g"), BITCASK_OK);
     CU_ASSERT_EQUAL(bc_io_lock(io, 3, "f", BC_LOCK_SHARED, 0, 1), BITCASK_OK);
     CU_ASSERT_EQUAL(bc_io_open(io, 3, "f", 0, &fd), BITCASK_OK);
     CU_ASSERT_EQUAL(fd, 5);
-    CU_ASSERT_EQUAL(script.calls, 17);
+    CU_ASSERT_EQUAL(script.calls, 19);
 }
 
 static void failures_name_operation_and_file(void)
 {
     struct script script;
-    struct bc_io *io = SCRIPT(script, -EMFILE, -EOPNOTSUPP, -EAGAIN, -EACCES, -ENOTEMPTY, -EROFS);
+    struct bc_io *io = SCRIPT(script, -EMFILE, -EOPNOTSUPP, -EAGAIN, -EACCES, -ENOTEMPTY, -EROFS, -EEXIST);
     int fd = 7;
     CU_ASSERT_EQUAL(bc_io_open(io, 3, "some\nfile", BC_OPEN_CREATE, &fd), BITCASK_TOO_MANY_FILES);
     CU_ASSERT_EQUAL(fd, -1);
@@ -270,8 +279,10 @@ static void failures_name_operation_and_file(void)
     CU_ASSERT_EQUAL(bc_io_rmdir(io, 3, "d"), BITCASK_NOT_EMPTY);
     CU_ASSERT_EQUAL(bc_io_rename(io, 3, "from", "to"), BITCASK_READ_ONLY);
     CU_ASSERT_PTR_NOT_NULL(strstr(bc_detail(), "from: cannot rename to to: "));
+    CU_ASSERT_EQUAL(bc_io_link(io, 3, "from", "to"), BITCASK_EXISTS);
+    CU_ASSERT_PTR_NOT_NULL(strstr(bc_detail(), "from: cannot link as to: "));
     CU_ASSERT_EQUAL(bc_io_allocate(io, 3, "f", 0, 0), BITCASK_OK);
-    CU_ASSERT_EQUAL(script.calls, 6);
+    CU_ASSERT_EQUAL(script.calls, 7);
 }
 
 /* ---- the real one ---- */
@@ -353,6 +364,28 @@ static void posix_path_of_the_user_may_lead_through_links(void)
     snprintf(longer, sizeof longer, "%s/filelink", path);
     CU_ASSERT_EQUAL(bc_io_open(io, BC_AT_CWD, longer, BC_OPEN_WRITE | BC_OPEN_CREATE, &fd), BITCASK_UNSAFE);
     CU_ASSERT_EQUAL(bc_io_rmdir(io, at, "real"), BITCASK_OK);
+    unit_scratch_close(at, path);
+}
+
+static void posix_link_is_a_second_name_and_replaces_nothing(void)
+{
+    char path[256], byte = 'x', got = 0;
+    int at = unit_scratch_open(path);
+    struct bc_io *io = bc_io_posix();
+    struct iovec iov = {&byte, 1};
+    size_t size = 0;
+    int fd = must_open(at, "f", BC_OPEN_WRITE | BC_OPEN_CREATE);
+    CU_ASSERT_EQUAL(bc_io_link(io, at, "f", "g"), BITCASK_OK);
+    CU_ASSERT_EQUAL(bc_io_write(io, fd, "f", &iov, 1, 0), BITCASK_OK);
+    CU_ASSERT_EQUAL(bc_io_close(io, &fd), BITCASK_OK);
+    CU_ASSERT_EQUAL(bc_io_link(io, at, "f", "g"), BITCASK_EXISTS);
+    CU_ASSERT_EQUAL(bc_io_link(io, at, "none", "h"), BITCASK_NOT_FOUND);
+    CU_ASSERT_NOT_EQUAL(bc_io_link(io, at, "f", "../h"), BITCASK_OK);
+    CU_ASSERT_EQUAL(bc_io_unlink(io, at, "f"), BITCASK_OK);
+    fd = must_open(at, "g", BC_OPEN_READ);
+    CU_ASSERT_EQUAL(bc_io_read(io, fd, "g", &got, 1, 0, &size), BITCASK_OK);
+    CU_ASSERT(size == 1 && got == 'x');
+    CU_ASSERT_EQUAL(bc_io_close(io, &fd), BITCASK_OK);
     unit_scratch_close(at, path);
 }
 
@@ -475,6 +508,7 @@ int main(void)
         {"posix: file is written, read and resized", posix_file_is_written_read_and_resized},
         {"posix: symbolic link is refused", posix_symbolic_link_is_refused},
         {"posix: path of the user may lead through links", posix_path_of_the_user_may_lead_through_links},
+        {"posix: link is a second name and replaces nothing", posix_link_is_a_second_name_and_replaces_nothing},
         {"posix: FIFO does not hang the open", posix_fifo_does_not_hang_the_open},
         {"posix: lock counts between opens of one process", posix_lock_counts_between_opens_of_one_process},
         {"posix: list gives every name each time", posix_list_gives_every_name_each_time},

@@ -130,6 +130,39 @@ static void rename_unlink_and_rmdir_need_a_directory_sync(void)
     bc_sim_close(&sim);
 }
 
+static void link_is_a_second_name_that_needs_a_directory_sync(void)
+{
+    int fd;
+    struct bc_sim *sim = disk_with_file(&fd);
+    struct bc_io *io = bc_sim_io(sim);
+    CU_ASSERT_EQUAL(io->ops->link(io, BC_AT_CWD, "f", "g"), 0);
+    CU_ASSERT_EQUAL(io->ops->link(io, BC_AT_CWD, "f", "g"), -EEXIST);
+    CU_ASSERT_EQUAL(io->ops->link(io, BC_AT_CWD, "x", "y"), -ENOENT);
+    expect_after(sim, BC_SIM_CUT_SYNCED, 0, "g", "-");
+    CU_ASSERT_EQUAL(sync_root(sim), 0);
+    /* Both names share the file: what is written and synced through one is there under the other. */
+    CU_ASSERT_EQUAL(write_at(sim, fd, "more", 4), 4);
+    CU_ASSERT_EQUAL(sync_file(sim, fd), 0);
+    expect_after(sim, BC_SIM_CUT_SYNCED, 0, "f", "basemore");
+    expect_after(sim, BC_SIM_CUT_SYNCED, 0, "g", "basemore");
+    /* A rename moves the name it says, not the other one; of two names of one file it does nothing. */
+    CU_ASSERT_EQUAL(io->ops->rename(io, BC_AT_CWD, "f", "g"), 0);
+    CU_ASSERT_STRING_EQUAL(content(sim, "f"), "basemore");
+    CU_ASSERT_EQUAL(io->ops->rename(io, BC_AT_CWD, "g", "h"), 0);
+    CU_ASSERT_STRING_EQUAL(content(sim, "f"), "basemore");
+    CU_ASSERT_STRING_EQUAL(content(sim, "g"), "-");
+    CU_ASSERT_EQUAL(io->ops->unlink(io, BC_AT_CWD, "f"), 0);
+    CU_ASSERT_EQUAL(sync_root(sim), 0);
+    expect_after(sim, BC_SIM_CUT_SYNCED, 0, "h", "basemore");
+    bc_sim_fail(sim, BC_SIM_LINK, 1, ENOSPC, false);
+    CU_ASSERT_EQUAL(io->ops->link(io, BC_AT_CWD, "h", "i"), -ENOSPC);
+    bc_sim_crash_at(sim, bc_sim_changes(sim) + 1);
+    CU_ASSERT_EQUAL(io->ops->link(io, BC_AT_CWD, "h", "i"), -EIO);
+    CU_ASSERT_STRING_EQUAL(content(sim, "i"), "-");
+    expect_after(sim, BC_SIM_CUT_ALL, 1, "i", "basemore");
+    bc_sim_close(&sim);
+}
+
 static bool is_base(struct bc_sim *after)
 {
     return strcmp(content(after, "f"), "base") == 0;
@@ -370,6 +403,7 @@ int main(void)
         {"unsynced write is lost and synced one stays", unsynced_write_is_lost_and_synced_one_stays},
         {"synced file without synced name is gone", synced_file_without_synced_name_is_gone},
         {"rename, unlink and rmdir need a directory sync", rename_unlink_and_rmdir_need_a_directory_sync},
+        {"link is a second name that needs a directory sync", link_is_a_second_name_that_needs_a_directory_sync},
         {"random cut keeps any subset of sectors", random_cut_keeps_any_subset_of_sectors},
         {"rename is atomic in every cut", rename_is_atomic_in_every_cut},
         {"same seed gives the same disk", same_seed_gives_the_same_disk},

@@ -45,3 +45,12 @@ void bc_buffer_release(struct bc_buffer *buffer)
     free(buffer->data);
     *buffer = (struct bc_buffer){0};
 }
+
+void *bc_list_room(void *list, size_t count, size_t *room, size_t size)
+{
+    if (count < *room) return list;
+    size_t more = *room > 0 ? *room * 2 : 16;
+    void *moved = more > SIZE_MAX / size ? NULL : realloc(list, more * size);
+    if (moved != NULL) *room = more;
+    return moved;
+}

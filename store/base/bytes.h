@@ -56,4 +56,8 @@ bc_status bc_buffer_append(struct bc_buffer *buffer, const void *data, size_t si
 void bc_buffer_reset(struct bc_buffer *buffer);   /* empties it, keeps its memory */
 void bc_buffer_release(struct bc_buffer *buffer); /* empties it, frees its memory */
 
+/* A list of elements of size bytes, count of them, with room for *room: the same list, moved if need be, with room for
+ * one more. NULL when out of memory: the list is as before. */
+void *bc_list_room(void *list, size_t count, size_t *room, size_t size);
+
 #endif

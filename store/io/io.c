@@ -192,6 +192,16 @@ bc_status bc_io_unlink(struct bc_io *io, int at, const char *name)
     return result < 0 ? fail("remove", name, result) : BITCASK_OK;
 }
 
+bc_status bc_io_link(struct bc_io *io, int at, const char *from, const char *to)
+{
+    int result = 0;
+    RETRY(result, io->ops->link(io, at, from, to));
+    if (result >= 0) return BITCASK_OK;
+    char operation[64];
+    snprintf(operation, sizeof operation, "link as %.40s", to);
+    return fail(operation, from, result);
+}
+
 bc_status bc_io_list(struct bc_io *io, int fd, const char *name, bool (*each)(void *context, const char *name),
                      void *context)
 {

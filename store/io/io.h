@@ -54,6 +54,7 @@ struct bc_io_ops {
     int (*rmdir)(struct bc_io *io, int at, const char *name);
     int (*rename)(struct bc_io *io, int at, const char *from, const char *to); /* within one directory */
     int (*unlink)(struct bc_io *io, int at, const char *name);
+    int (*link)(struct bc_io *io, int at, const char *from, const char *to); /* a second name; -EEXIST if it is taken */
     /* Calls each(context, name) for every entry but . and .., in any order; each returns false to stop. */
     int (*list)(struct bc_io *io, int fd, bool (*each)(void *context, const char *name), void *context);
     /* A lock on size bytes from start, held by the open file until unlocked or closed, against other opens of
@@ -91,6 +92,8 @@ bc_status bc_io_mkdir(struct bc_io *io, int at, const char *name);
 bc_status bc_io_rmdir(struct bc_io *io, int at, const char *name);
 bc_status bc_io_rename(struct bc_io *io, int at, const char *from, const char *to);
 bc_status bc_io_unlink(struct bc_io *io, int at, const char *name);
+/* Gives the file a second name in its directory. EXISTS if that is taken: nothing is ever replaced. */
+bc_status bc_io_link(struct bc_io *io, int at, const char *from, const char *to);
 bc_status bc_io_list(struct bc_io *io, int fd, const char *name, bool (*each)(void *context, const char *name),
                      void *context);
 /* BITCASK_IN_USE when taken. */

@@ -145,6 +145,14 @@ static int posix_unlink(struct bc_io *io, int at, const char *name)
     return result_of(unlinkat(at, name, 0));
 }
 
+/* Without AT_SYMLINK_FOLLOW: a link in the way is linked to itself, not to where it leads. */
+static int posix_link(struct bc_io *io, int at, const char *from, const char *to)
+{
+    (void)io;
+    if (!acceptable(at, from) || !acceptable(at, to)) return -EINVAL;
+    return result_of(linkat(at, from, at, to, 0));
+}
+
 static int posix_list(struct bc_io *io, int fd, bool (*each)(void *context, const char *name), void *context)
 {
     (void)io;
@@ -222,6 +230,7 @@ static const struct bc_io_ops posix_ops = {
     .rmdir = posix_rmdir,
     .rename = posix_rename,
     .unlink = posix_unlink,
+    .link = posix_link,
     .list = posix_list,
     .lock = posix_lock,
     .now_ns = posix_now_ns,
