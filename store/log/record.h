@@ -55,6 +55,11 @@ static inline bool bc_key_is_internal(const void *key, size_t size)
     return size > 0 && *(const uint8_t *)key == 0;
 }
 
+static inline bool bc_record_is_mark(const struct bc_record *record)
+{
+    return record->key_size == 2 && record->key[0] == 0 && record->key[1] == BC_KEY_MARK;
+}
+
 /* Bytes of head, key and attributes; and of the whole record. */
 static inline size_t bc_record_front_size(const struct bc_record *record)
 {

@@ -29,6 +29,7 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     snprintf(made->name, sizeof made->name, "%.*s", (int)sizeof made->name - 1, name);
     atomic_init(&made->references, 1);
     made->segment_id = header->segment_id;
+    made->lowest_id = header->lowest_id;
     made->header_size = header->header_size;
     made->generation = header->generation;
     made->last_version = header->last_version;
@@ -37,12 +38,20 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     return BITCASK_OK;
 }
 
-bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
-                            struct bc_segment **segment)
+/* Takes back a file that was begun. The first failure is what the caller should read, not that of the cleaning up. */
+static void discard(struct bc_io *io, int at, const char *name, int *fd, bc_status status)
 {
-    struct bc_segment *made = NULL;
+    char why[512];
+    snprintf(why, sizeof why, "%s", bc_detail());
+    bc_io_close(io, fd);
+    bc_io_unlink(io, at, name);
+    bc_fail(status, "%s", why);
+}
+
+bc_status bc_segment_begin(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
+                           struct bc_segment **segment)
+{
     int fd = -1;
-    bool temporary = false;
     uint8_t bytes[HEADER_ROOM];
     uint8_t random[8];
 
@@ -52,37 +61,62 @@ bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct b
     header->header_size = (uint32_t)bc_segment_header_encode(header, bytes, sizeof bytes);
     struct iovec iov = {bytes, header->header_size};
 
-    /* Truncated, not exclusive: a crash may have left a temporary file behind, with anything in it. */
-    status = bc_io_open(io, at, BC_TEMPORARY_NAME, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_TRUNCATE, &fd);
-    if (status != BITCASK_OK) goto out;
-    temporary = true;
-    /* A crash here leaves a temporary file that nobody reads. */
-    status = bc_io_write(io, fd, BC_TEMPORARY_NAME, &iov, 1, 0);
-    if (status != BITCASK_OK) goto out;
+    /* Truncated, not exclusive: a crash may have left a file of that name behind, with anything in it. */
+    status = bc_io_open(io, at, name, BC_OPEN_WRITE | BC_OPEN_CREATE | BC_OPEN_TRUNCATE, &fd);
+    if (status != BITCASK_OK) return status;
+    status = bc_io_write(io, fd, name, &iov, 1, 0);
+    if (status == BITCASK_OK) status = segment_new(io, fd, name, header, header->header_size, segment);
+    if (status != BITCASK_OK) discard(io, at, name, &fd, status);
+    return status;
+}
+
+bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
+                            struct bc_segment **segment)
+{
+    struct bc_segment *made = NULL;
+    bc_status status = bc_segment_begin(io, at, BC_TEMPORARY_NAME, header, &made);
+
+    if (status != BITCASK_OK) return status;
     /* Before the rename, which may reach the disk ahead of the header: a crash then would leave a segment of that
      * name that is empty or full of zeros. */
-    status = bc_io_sync(io, fd, BC_TEMPORARY_NAME);
-    if (status != BITCASK_OK) goto out;
-    /* Memory before the rename: nothing may fail once the name is there. */
-    status = segment_new(io, fd, name, header, header->header_size, &made);
-    if (status != BITCASK_OK) goto out;
+    status = bc_io_sync(io, made->fd, BC_TEMPORARY_NAME);
     /* A crash behind this leaves either no file of that name or a whole, empty segment. */
-    status = bc_io_rename(io, at, BC_TEMPORARY_NAME, name);
-    if (status != BITCASK_OK) goto out;
+    if (status == BITCASK_OK) status = bc_io_rename(io, at, BC_TEMPORARY_NAME, name);
+    if (status != BITCASK_OK) {
+        discard(io, at, BC_TEMPORARY_NAME, &made->fd, status);
+        bc_segment_unref(&made);
+        return status;
+    }
+    snprintf(made->name, sizeof made->name, "%.*s", (int)sizeof made->name - 1, name);
     *segment = made;
     return BITCASK_OK;
+}
 
-out:
-    free(made);
-    /* The first failure is what the caller should read, not that of the cleaning up. */
-    if (temporary) {
-        char why[512];
-        snprintf(why, sizeof why, "%s", bc_detail());
-        bc_io_close(io, &fd);
-        bc_io_unlink(io, at, BC_TEMPORARY_NAME);
-        bc_fail(status, "%s", why);
+void bc_segment_set_path(struct bc_segment_header *header, const char *path)
+{
+    size_t length = strlen(path);
+    snprintf(header->path, sizeof header->path, "%s",
+             length > BC_SEGMENT_PATH_MAX ? path + length - BC_SEGMENT_PATH_MAX : path);
+}
+
+/* Opens a regular file; *size is its. */
+static bc_status open_file(struct bc_io *io, int at, const char *name, bool writable, int *fd, uint64_t *size)
+{
+    struct bc_file_info info;
+    bc_status status = bc_io_open(io, at, name, writable ? BC_OPEN_WRITE : BC_OPEN_READ, fd);
+    /* A directory opens for reading and not for writing: the answer should not depend on that. */
+    if (status == BITCASK_IS_PARTITION) return bc_fail(BITCASK_CORRUPT, "%s: not a data file (a directory)", name);
+    if (status != BITCASK_OK) return status;
+    status = bc_io_info(io, *fd, name, &info);
+    if (status == BITCASK_OK && !info.is_regular)
+        status = bc_fail(BITCASK_CORRUPT, "%s: not a data file (not a regular file)", name);
+    if (status != BITCASK_OK) {
+        io->ops->close(io, *fd); /* nothing was written, and the detail line is to stay */
+        *fd = -1;
+        return status;
     }
-    return status;
+    *size = info.size;
+    return BITCASK_OK;
 }
 
 bc_status bc_segment_open(struct bc_io *io, int at, const char *name, bool writable, struct bc_segment **segment,
@@ -91,28 +125,31 @@ bc_status bc_segment_open(struct bc_io *io, int at, const char *name, bool writa
     int fd = -1;
     uint8_t bytes[HEADER_ROOM];
     size_t got = 0;
-    struct bc_file_info info;
+    uint64_t size = 0;
 
-    bc_status status = bc_io_open(io, at, name, writable ? BC_OPEN_WRITE : BC_OPEN_READ, &fd);
-    /* A directory opens for reading and not for writing: the answer should not depend on that. */
-    if (status == BITCASK_IS_PARTITION) return bc_fail(BITCASK_CORRUPT, "%s: not a data file (a directory)", name);
+    bc_status status = open_file(io, at, name, writable, &fd, &size);
     if (status != BITCASK_OK) return status;
-    status = bc_io_info(io, fd, name, &info);
+    status = bc_io_read(io, fd, name, bytes, size < sizeof bytes ? (size_t)size : sizeof bytes, 0, &got);
     if (status != BITCASK_OK) goto out;
-    if (!info.is_regular) {
-        status = bc_fail(BITCASK_CORRUPT, "%s: not a data file (not a regular file)", name);
-        goto out;
-    }
-    status = bc_io_read(io, fd, name, bytes, info.size < sizeof bytes ? (size_t)info.size : sizeof bytes, 0, &got);
+    status = bc_segment_header_decode(bytes, got, size, name, header);
     if (status != BITCASK_OK) goto out;
-    status = bc_segment_header_decode(bytes, got, info.size, name, header);
-    if (status != BITCASK_OK) goto out;
-    status = segment_new(io, fd, name, header, info.size, segment);
+    status = segment_new(io, fd, name, header, size, segment);
     if (status != BITCASK_OK) goto out;
     return BITCASK_OK;
 
 out:
-    io->ops->close(io, fd); /* nothing was written, and the detail line is to stay */
+    io->ops->close(io, fd);
+    return status;
+}
+
+bc_status bc_segment_open_as(struct bc_io *io, int at, const char *name, const struct bc_segment_header *header,
+                             struct bc_segment **segment)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    bc_status status = open_file(io, at, name, false, &fd, &size);
+    if (status == BITCASK_OK) status = segment_new(io, fd, name, header, size, segment);
+    if (status != BITCASK_OK && fd >= 0) io->ops->close(io, fd);
     return status;
 }
 

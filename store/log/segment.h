@@ -22,6 +22,7 @@
 #define BC_SEGMENT_SIZE_MAX 0xffffffffull
 #define BC_ACTIVE_NAME "active.data"
 #define BC_TEMPORARY_NAME "new.tmp" /* a segment being created; a crash may leave one */
+#define BC_MERGE_NAME "merge.tmp"   /* an output of a merge being written; likewise */
 
 enum bc_file_kind { BC_KIND_DATA = 1, BC_KIND_HINT = 2, BC_KIND_INDEX = 3 };
 
@@ -42,6 +43,7 @@ struct bc_segment {
     char name[16];
     atomic_uint references;
     uint32_t segment_id;
+    uint32_t lowest_id; /* it stands for the segments from this id to its own */
     uint32_t header_size;
     uint64_t generation;
     uint64_t last_version;
@@ -69,9 +71,21 @@ bc_status bc_segment_header_decode(const uint8_t *data, size_t available, uint64
 bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
                             struct bc_segment **segment);
 
+/* Creates name, whatever was there, with the header in it, and nothing synced: for a file that is to get its real name
+ * later. header->generation and header_size are filled in. After a failure the file is gone. */
+bc_status bc_segment_begin(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
+                           struct bc_segment **segment);
+
+/* The header's path from a partition's: one that is too long keeps its end, the part that tells partitions apart. */
+void bc_segment_set_path(struct bc_segment_header *header, const char *path);
+
 /* Opens name and checks its header. end is the file's size. writable: for appending. */
 bc_status bc_segment_open(struct bc_io *io, int at, const char *name, bool writable, struct bc_segment **segment,
                           struct bc_segment_header *header);
+
+/* Opens name for reading as a segment of this header, whatever stands in the file: for one whose header is damaged. */
+bc_status bc_segment_open_as(struct bc_io *io, int at, const char *name, const struct bc_segment_header *header,
+                             struct bc_segment **segment);
 
 /* A segment of room bytes in memory, empty, of a generation of 0, named "(intents)": see its member memory. */
 bc_status bc_segment_in_memory(struct bc_io *io, uint64_t room, struct bc_segment **segment);
