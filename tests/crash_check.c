@@ -2,9 +2,17 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "crash_world.h"
+#include "log/hint.h"
+
+#define NAMES 128       /* names are numbers below this */
+#define SEGMENT_IDS 256 /* no script gets as far */
+
+uint64_t world_cold_checks;
 
 struct found {
     struct world_state state;
@@ -42,29 +50,138 @@ static void note(struct check *check, int object, bool is_partition, struct worl
     check->found[object].state = state;
 }
 
-static void note_key(struct check *check, bitcask_partition *partition, int parent, int name,
-                     const bitcask_entry *entry)
+/* What is found under one name. */
+struct look_up {
+    bool there;
+    uint64_t version;
+    struct world_state state; /* of a key */
+    int object;
+};
+
+/* Gets the key and checks that its value is one that was put; whose and which goes into *look_up. */
+static bool read_key(struct check *check, bitcask_partition *partition, int parent, int name, struct look_up *look_up)
 {
     bitcask_value *value = NULL;
-    char key[BITCASK_NAME_MAX];
-    int object = 0, tag = 0, size = 0;
-    memcpy(key, entry->key, entry->key_size);
-    bitcask_status status = bitcask_get(partition, key, entry->key_size, &value);
+    char key[16];
+    int tag = 0, size = 0;
+    size_t key_size = (size_t)snprintf(key, sizeof key, "n%d", name);
+    bitcask_status status = bitcask_get(partition, key, key_size, &value);
     if (status != BITCASK_OK) {
         complain(check, "get n%d in %d: %s (%s)", name, parent, bitcask_status_text(status), bitcask_error_detail());
-        return;
+        return false;
     }
     char head[32] = "";
     const char *data = bitcask_value_data(value);
     size_t got = (size_t)bitcask_value_size(value);
     if (got) memcpy(head, data, got < 31 ? got : 31);
-    bool whole = sscanf(head, "o%d t%d %n", &object, &tag, &size) == 2 && got == check->world->value_size;
+    bool whole = sscanf(head, "o%d t%d %n", &look_up->object, &tag, &size) == 2 && got == check->world->value_size;
     for (size_t i = (size_t)size; whole && i < got; i++) whole = data[i] == 'a' + tag % 26;
     bitcask_value_unpin(&value);
-    if (!whole)
-        complain(check, "n%d in %d has a value that was never put", name, parent);
+    if (!whole) complain(check, "n%d in %d has a value that was never put", name, parent);
+    look_up->state = (struct world_state){.parent = parent, .name = name, .tag = tag};
+    return whole;
+}
+
+/* Looks up every name that was ever used, before anything makes the partition warm. */
+static void look_up_all(struct check *check, bitcask_partition *partition, int number, struct look_up *names)
+{
+    bool used[NAMES] = {false};
+    struct bc_partition *instance = NULL;
+    for (size_t i = 1; i < check->world->object_count; i++)
+        for (size_t j = 0; j < check->world->objects[i].count; j++) {
+            const struct world_state *state = &check->world->objects[i].states[j];
+            if (state->name < 0 || state->name >= NAMES) abort();
+            if (state->parent != WORLD_ABSENT) used[state->name] = true;
+        }
+    if (bc_node_pin_reading(partition, &instance) == BITCASK_OK) {
+        world_cold_checks += atomic_load(&instance->cold);
+        bc_node_unpin(partition);
+    }
+    for (int name = 0; name < NAMES; name++) {
+        char key[16];
+        bitcask_entry entry;
+        names[name].there = false;
+        if (!used[name]) continue;
+        bitcask_status status = bitcask_stat(partition, key, (size_t)snprintf(key, sizeof key, "n%d", name), &entry);
+        if (status != BITCASK_OK && status != BITCASK_NOT_FOUND)
+            complain(check, "stat n%d in %d: %s (%s)", name, number, bitcask_status_text(status),
+                     bitcask_error_detail());
+        if (status != BITCASK_OK) continue;
+        names[name] = (struct look_up){.there = true, .version = entry.version};
+        if (entry.kind == BITCASK_KEY) read_key(check, partition, number, name, &names[name]);
+    }
+}
+
+/* What the query gives under a name must be what the look-up gave. */
+static void compare_look_up(struct check *check, int number, int name, struct look_up *looked_up,
+                            const struct look_up *listed)
+{
+    if (!looked_up->there || looked_up->version != listed->version || looked_up->object != listed->object ||
+        looked_up->state.tag != listed->state.tag)
+        complain(check, "n%d in %d is listed with version %llu, but %s by look-up (version %llu)", name, number,
+                 (unsigned long long)listed->version, looked_up->there ? "another" : "absent",
+                 (unsigned long long)looked_up->version);
+    looked_up->there = false; /* seen */
+}
+
+struct directory {
+    struct check *check;
+    size_t data_files;
+    int number;
+    bool hints[SEGMENT_IDS], data[SEGMENT_IDS];
+};
+
+static bool check_name(void *context, const char *name)
+{
+    struct directory *directory = context;
+    uint32_t id;
+    if (strcmp(name, BC_ACTIVE_NAME) == 0)
+        directory->data_files++;
+    else if (bc_segment_parse_name(name, &id) && id < SEGMENT_IDS)
+        directory->data[id] = ++directory->data_files > 0;
+    else if (bc_hint_parse_name(name, &id) && id < SEGMENT_IDS)
+        directory->hints[id] = true;
     else
-        note(check, object, false, (struct world_state){.parent = parent, .name = name, .tag = tag});
+        complain(directory->check, "partition %d: %s was left behind", directory->number, name);
+    return true;
+}
+
+static bool count_segment(void *context, const bitcask_segment_info *segment)
+{
+    struct directory *directory = context;
+    if (segment->segment_id >= SEGMENT_IDS) return true;
+    if (segment->active) directory->data[segment->segment_id] = true;
+    directory->data_files--;
+    return true;
+}
+
+/* A writer that has a partition open has left nothing in its directory but what is in use: nothing temporary, no
+ * segment that was merged, no hint without data. And the numbers are right. */
+static void check_tidy(struct check *check, bitcask_partition *partition, int number)
+{
+    static struct directory directory;
+    struct bc_partition *instance = NULL;
+    int fd = -1;
+    const struct bc_env *env = &check->world->db->env;
+    if (bc_node_pin(partition, &instance) != BITCASK_OK) {
+        complain(check, "partition %d cannot be pinned: %s", number, bitcask_error_detail());
+        return;
+    }
+    if (!accounts_agree(instance)) complain(check, "partition %d: the numbers above", number);
+    memset(&directory, 0, sizeof directory);
+    directory.check = check;
+    directory.number = number;
+    if (!env->read_only && !check->world->faulty &&
+        bc_partition_open_dir(env, instance->id, false, &fd) == BITCASK_OK) {
+        bc_io_list(env->io, fd, "directory", check_name, &directory);
+        bc_io_close(env->io, &fd);
+        bc_partition_segments(instance, count_segment, &directory);
+        if (directory.data_files != 0) complain(check, "partition %d: files of segments not in use", number);
+        for (size_t i = 0; i < SEGMENT_IDS; i++)
+            if (directory.hints[i] && !directory.data[i])
+                complain(check, "partition %d: a hint of segment %zu, which is gone", number, i);
+    }
+    bc_node_unpin(partition);
 }
 
 static void walk(struct check *check, bitcask_partition *partition, int number)
@@ -72,18 +189,26 @@ static void walk(struct check *check, bitcask_partition *partition, int number)
     bitcask_query_options options = {0};
     bitcask_query *query = NULL;
     bitcask_entry entry;
+    struct look_up names[NAMES];
+    look_up_all(check, partition, number, names);
     bitcask_status status = bitcask_query_open(partition, &options, &query);
     while (status == BITCASK_OK && (status = bitcask_query_next(query, &entry)) == BITCASK_OK) {
         char text[16] = "";
         int name = -1;
+        struct look_up listed = {.there = true, .version = entry.version};
         memcpy(text, entry.key, entry.key_size < 15 ? entry.key_size : 15);
-        if (sscanf(text, "n%d", &name) != 1) complain(check, "a name that was never written: %s", text);
+        if (sscanf(text, "n%d", &name) != 1 || name < 0 || name >= NAMES) {
+            complain(check, "a name that was never written: %s", text);
+            continue;
+        }
         if (entry.kind == BITCASK_KEY) {
-            note_key(check, partition, number, name, &entry);
+            if (read_key(check, partition, number, name, &listed)) note(check, listed.object, false, listed.state);
+            compare_look_up(check, number, name, &names[name], &listed);
             continue;
         }
         bitcask_partition *child = NULL;
         int object = entry.attrs.present & BITCASK_ATTR_UID ? (int)entry.attrs.uid : 0;
+        compare_look_up(check, number, name, &names[name], &listed);
         note(check, object, true, (struct world_state){.parent = number, .name = name});
         status = bitcask_partition_open_at(partition, text, strlen(text), &child);
         if (status == BITCASK_OK) walk(check, child, object);
@@ -92,6 +217,9 @@ static void walk(struct check *check, bitcask_partition *partition, int number)
     if (status != BITCASK_NOT_FOUND)
         complain(check, "listing partition %d: %s (%s)", number, bitcask_status_text(status), bitcask_error_detail());
     bitcask_query_close(&query);
+    for (int name = 0; name < NAMES; name++)
+        if (names[name].there) complain(check, "n%d in %d is found by look-up, but not listed", name, number);
+    check_tidy(check, partition, number);
 }
 
 static bool same_state(const struct world_state *a, const struct world_state *b)
@@ -141,9 +269,10 @@ bool world_check(struct world *world, bool rebase)
     check.found[WORLD_ROOT].state.parent = -2;
     bitcask_partition *root = NULL;
     bitcask_status status = bitcask_partition_open(world->db, "", &root);
-    if (status == BITCASK_OK)
+    if (status == BITCASK_OK) {
         walk(&check, root, WORLD_ROOT);
-    else
+        check_tidy(&check, world->db->inodes, WORLD_INODES);
+    } else
         complain(&check, "open the root: %s (%s)", bitcask_status_text(status), bitcask_error_detail());
     bitcask_partition_close(&root);
     /* A power cut tears tails, it makes no rot: what is called so would be kept for ever, and stop the sweep. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
+
 char world_context[256];
 
 void world_init(struct world *world, struct bc_sim *sim, const bitcask_options *options, size_t value_size)
@@ -287,4 +289,112 @@ void world_sync(struct world *world)
 {
     if (world->stopped || !went_well(world, bitcask_sync(world->db), "sync")) return;
     for (size_t i = 0; i < world->object_count; i++) world->objects[i].floor = world->objects[i].count - 1;
+}
+
+/* ---- rotations and merges ---- */
+
+static bitcask_partition *node_of(struct world *world, int partition)
+{
+    if (world->stopped || !world->db) return NULL;
+    return partition == WORLD_INODES ? world->db->inodes : handle_of(world, partition);
+}
+
+/* After a rotation or a merge, whatever became of it: the numbers are right, and a failure is one of the disk's. */
+static void end_maintenance(struct world *world, struct bc_partition *instance, bc_status status, const char *what)
+{
+    bool disk_failed = status == BITCASK_IO || status == BITCASK_NO_SPACE || status == BITCASK_TOO_MANY_FILES;
+    if (!accounts_agree(instance)) {
+        fprintf(stderr, "%s: after a %s\n", world_context, what);
+        world->failed = true;
+    }
+    if (status != BITCASK_OK && !disk_failed && status != BITCASK_POISONED) {
+        fprintf(stderr, "%s: %s: %s (%s)\n", world_context, what, bitcask_status_text(status), bitcask_error_detail());
+        world->failed = world->stopped = true;
+    } else if (!world->faulty || bc_sim_crashed(world->sim) || atomic_load(&instance->poisoned)) {
+        went_well(world, status, what);
+    }
+}
+
+static bc_status rotate(struct bc_partition *instance)
+{
+    pthread_mutex_lock(&instance->write_lock);
+    bc_status status = instance->active ? bc_partition_rotate(instance) : BITCASK_OK;
+    pthread_mutex_unlock(&instance->write_lock);
+    return status;
+}
+
+void world_rotate(struct world *world, int partition)
+{
+    bitcask_partition *node = node_of(world, partition);
+    struct bc_partition *instance;
+    if (!node || !went_well(world, bc_node_pin(node, &instance), "pin")) return;
+    end_maintenance(world, instance, rotate(instance), "rotation");
+    bc_node_unpin(node);
+}
+
+/* A merge asks whether to go on: all is copied and nothing has its name yet. */
+static bool in_the_midst(void *context, uint64_t bytes)
+{
+    struct world *world = context;
+    void (*meanwhile)(struct world *) = world->meanwhile;
+    (void)bytes;
+    world->meanwhile = NULL;
+    if (meanwhile) meanwhile(world);
+    return true;
+}
+
+void world_merge(struct world *world, int partition, enum bc_merge_kind kind)
+{
+    const struct bc_merge_hooks hooks = {.pace = in_the_midst, .context = world};
+    bitcask_partition *node = node_of(world, partition);
+    struct bc_partition *instance;
+    struct bc_merge_run run;
+    bitcask_merge_result result = {0};
+    bc_status status = BITCASK_OK;
+    if (!node || !went_well(world, bc_node_pin(node, &instance), "pin")) return;
+    if (bc_merge_wants_rotation(instance, kind)) status = rotate(instance);
+    for (uint32_t from = 0; status == BITCASK_OK; from = run.last_id + 1) {
+        bc_merge_plan(instance, kind, from, &run);
+        if (run.segments == 0) break;
+        status = bc_partition_merge(instance, &run, &hooks, &result);
+    }
+    end_maintenance(world, instance, status, "merge");
+    bc_node_unpin(node);
+}
+
+struct sealed {
+    uint32_t ids[64];
+    size_t count;
+};
+
+static bool note_sealed(void *context, const bitcask_segment_info *segment)
+{
+    struct sealed *sealed = context;
+    if (sealed->count == 64) abort();
+    if (!segment->active) sealed->ids[sealed->count++] = segment->segment_id;
+    return true;
+}
+
+size_t world_sealed(struct world *world, int partition)
+{
+    bitcask_partition *node = node_of(world, partition);
+    struct sealed sealed = {.count = 0};
+    if (!node || !went_well(world, bitcask_segments(node, note_sealed, &sealed), "segments")) return 0;
+    return sealed.count;
+}
+
+void world_merge_run(struct world *world, int partition, size_t first, size_t count)
+{
+    const struct bc_merge_hooks hooks = {.pace = in_the_midst, .context = world};
+    bitcask_partition *node = node_of(world, partition);
+    struct bc_partition *instance;
+    struct sealed sealed = {.count = 0};
+    bitcask_merge_result result = {0};
+    if (!node || !went_well(world, bc_node_pin(node, &instance), "pin")) return;
+    if (went_well(world, bc_partition_segments(instance, note_sealed, &sealed), "segments") && first < sealed.count) {
+        if (count > sealed.count - first) count = sealed.count - first;
+        const struct bc_merge_run run = {.first_id = sealed.ids[first], .last_id = sealed.ids[first + count - 1]};
+        end_maintenance(world, instance, bc_partition_merge(instance, &run, &hooks, &result), "merge");
+    }
+    bc_node_unpin(node);
 }

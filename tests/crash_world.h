@@ -14,6 +14,7 @@
 #include "db/db.h"
 #include "fixture.h"
 #include "io_sim.h"
+#include "partition/merge.h"
 
 #define WORLD_OBJECTS 80u
 #define WORLD_STATES 24u
@@ -21,6 +22,7 @@
 #define WORLD_GROUP_MAX 6u
 #define WORLD_ABSENT (-1)
 #define WORLD_ROOT 0
+#define WORLD_INODES (-3) /* the store's own partition, for rotations and merges alone */
 
 struct world_state {
     int parent; /* object number of the partition, WORLD_ABSENT */
@@ -47,10 +49,11 @@ struct world {
     bitcask *db;
     bitcask_options options;
     size_t value_size;
-    bool opened;  /* an open was acknowledged once: the store is there */
-    bool stopped; /* by the crash, or by a failure of the store */
-    bool failed;  /* a call failed though the power was on, or a check did */
-    bool faulty;  /* calls may fail: the disk was told to */
+    bool opened;                            /* an open was acknowledged once: the store is there */
+    bool stopped;                           /* by the crash, or by a failure of the store */
+    bool failed;                            /* a call failed though the power was on, or a check did */
+    bool faulty;                            /* calls may fail: the disk was told to */
+    void (*meanwhile)(struct world *world); /* called once in the midst of the next merge; NULL: nothing is done then */
     int next_tag;
     size_t object_count, group_count;
     struct world_object objects[WORLD_OBJECTS];
@@ -86,7 +89,21 @@ void world_move(struct world *world, const struct world_move *moves, size_t coun
 void world_sync_partition(struct world *world, int partition);
 void world_sync(struct world *world);
 
-/* Compares the open store with what may be there. With rebase what was found is from now on what must be there. */
+/* Seals the active segment, of which nothing but its header need be there. This changes no object, nor does a merge.
+ * Where the disk was told to fail, and the failure left the partition in order, the script goes on. */
+void world_rotate(struct world *world, int partition);
+/* What a merge of that kind does to a partition: seals the active segment if that is wanted, merges run by run. */
+void world_merge(struct world *world, int partition, enum bc_merge_kind kind);
+/* Merges `count` neighbouring sealed segments from the first-th on (0 is the oldest), fewer where there are no more. */
+void world_merge_run(struct world *world, int partition, size_t first, size_t count);
+size_t world_sealed(struct world *world, int partition); /* how many there are */
+
+/* Partitions that were cold when world_check() looked their names up, since the start of the program. */
+extern uint64_t world_cold_checks;
+
+/* Compares the open store with what may be there: each name by look-ups first, while the partition may be cold, then by
+ * a query; and, where a writer has it open and no call was made to fail, that its directories hold only what is in use.
+ * With rebase what was found is from now on what must be there. */
 bool world_check(struct world *world, bool rebase);
 
 #endif

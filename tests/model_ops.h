@@ -5,6 +5,7 @@
 #ifndef BC_MODEL_OPS_H
 #define BC_MODEL_OPS_H
 
+#include "db/db.h"
 #include "model.h"
 
 #define MODEL_PARTITIONS_MAX 14u
@@ -16,6 +17,7 @@ struct model_run {
     struct model_partition *only; /* operations stay in this partition; NULL: anywhere */
     bool never_durable;           /* no operation syncs */
     size_t favourite;             /* which partition model_pick() likes now */
+    uint64_t merges, cold_opens;  /* how many there were: what was not, was not tested */
 };
 
 /* A handle on partition, opened by one of the ways there are and kept in the model. NULL after a failure. */
@@ -35,6 +37,20 @@ bool model_op_query(struct model_run *run);
 bool model_op_create(struct model_run *run);
 bool model_op_drop(struct model_run *run);
 bool model_op_move(struct model_run *run); /* model_moves.c */
+
+/* model_merge.c: seal the active segment; merge a random run of segments, or what a merge of some kind would. Nothing
+ * is to be seen of either, and the numbers of the segments are right afterwards. */
+bool model_op_rotate(struct model_run *run);
+bool model_op_merge(struct model_run *run);
+
+/* While the store is closed: some hints are removed, some cut short, some get a bit flipped. */
+void model_mangle_hints(struct model_run *run, const char *path);
+
+/* Just after an open: reads single keys of some partitions, which may be cold. */
+bool model_cold_reads(struct model_run *run);
+
+/* Whether the numbers of all segments are what the indices say, and nothing is damaged. Makes all partitions warm. */
+bool model_accounts_agree(struct model_run *run);
 
 /* What these share. */
 struct model_name {

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
+
+#include "db/maintain.h"
 
 #define OTHER_FILES 64u       /* descriptors left to the rest of the process */
 #define FILES_PER_PARTITION 3u /* its directory, its active segment, one more */
@@ -32,21 +33,20 @@ static bc_status check_options(const bitcask_options *options)
     if (options->sync != BITCASK_SYNC_INTERVAL && options->sync != BITCASK_SYNC_ALWAYS &&
         options->sync != BITCASK_SYNC_OS)
         return bc_fail(BITCASK_BAD_ARGUMENT, "sync is no known policy");
+    if (options->merge_bytes_per_s > 0 && options->merge_bytes_per_s < BC_MERGE_RATE_MIN)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "merge_bytes_per_s is %u; it may be 0, for no limit, or from %u on",
+                       (unsigned)options->merge_bytes_per_s, BC_MERGE_RATE_MIN);
     return BITCASK_OK;
 }
 
-static void timespec_in(unsigned ms, struct timespec *time)
+static void make_hints(void *context, struct bitcask_partition *node, struct bc_partition *instance)
 {
-    clock_gettime(CLOCK_MONOTONIC, time);
-    time->tv_sec += ms / 1000;
-    time->tv_nsec += (long)(ms % 1000) * 1000000;
-    if (time->tv_nsec >= 1000000000) {
-        time->tv_sec++;
-        time->tv_nsec -= 1000000000;
-    }
+    (void)context;
+    (void)node;
+    bc_partition_make_hints(instance);
 }
 
-/* The policy "interval": what was acknowledged is durable an interval later. */
+/* The policy "interval": what was acknowledged is durable an interval later. Behind it the hints of what was sealed. */
 static void *sync_now_and_then(void *context)
 {
     struct bitcask *db = context;
@@ -54,10 +54,9 @@ static void *sync_now_and_then(void *context)
 
     pthread_mutex_lock(&db->nodes_lock);
     while (!db->stopping) {
-        struct timespec until;
+        struct timespec until = bc_timespec(bc_monotonic_ns() + db->sync_interval_ms * 1000000ull);
         int error = 0;
 
-        timespec_in(db->sync_interval_ms, &until);
         while (!db->stopping && error == 0) error = pthread_cond_timedwait(&db->stop, &db->nodes_lock, &until);
         if (db->stopping) break;
         pthread_mutex_unlock(&db->nodes_lock);
@@ -65,29 +64,38 @@ static void *sync_now_and_then(void *context)
         if (status != BITCASK_OK && status != last) /* said once, not every second */
             bc_env_log(&db->env, BITCASK_LOG_ERROR, "%s: background sync: %s", db->path, bc_detail());
         last = status;
+        if (atomic_exchange(&db->hints_wanted, false)) (void)bc_nodes_peek(db, make_hints, NULL);
         pthread_mutex_lock(&db->nodes_lock);
     }
     pthread_mutex_unlock(&db->nodes_lock);
     return NULL;
 }
 
+static void stop_syncer(struct bitcask *db)
+{
+    if (!db->syncer_runs) return;
+    pthread_mutex_lock(&db->nodes_lock);
+    db->stopping = true;
+    pthread_cond_broadcast(&db->stop);
+    pthread_mutex_unlock(&db->nodes_lock);
+    pthread_join(db->syncer, NULL);
+}
+
 static bc_status init_locks(struct bitcask *db)
 {
-    pthread_condattr_t monotonic;
     int failed = pthread_mutex_init(&db->tree_lock, NULL);
 
     if (failed || bc_dir_names_init(&db->dir_names) != BITCASK_OK) return BITCASK_NO_MEMORY;
     failed |= pthread_mutex_init(&db->nodes_lock, NULL) | pthread_mutex_init(&db->live_lock, NULL) |
               pthread_mutex_init(&db->strike_lock, NULL) |
-              pthread_cond_init(&db->nodes_changed, NULL) | pthread_condattr_init(&monotonic);
+              pthread_cond_init(&db->nodes_changed, NULL);
     if (failed) return BITCASK_NO_MEMORY;
-    failed |= pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) | pthread_cond_init(&db->stop, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    return failed ? BITCASK_NO_MEMORY : BITCASK_OK;
+    return bc_cond_init_monotonic(&db->stop);
 }
 
 static void free_db(struct bitcask *db)
 {
+    bc_maintenance_close(db);
     bc_store_dir_close(db);
     bc_dir_names_release(&db->dir_names);
     pthread_mutex_destroy(&db->tree_lock);
@@ -107,7 +115,7 @@ static bc_status was_unclean(struct bitcask *db, bool *unclean)
 {
     static const uint8_t key[2] = {0, BC_KEY_SESSION};
     struct bc_partition *inodes;
-    bc_status status = bc_node_pin(db->inodes, &inodes);
+    bc_status status = bc_node_pin_reading(db->inodes, &inodes);
 
     if (status != BITCASK_OK) return status;
     *unclean = bc_partition_find(inodes, key, sizeof key, NULL) == BITCASK_OK;
@@ -164,8 +172,11 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
         .dir_names = &db->dir_names,
         .read_only = options->read_only,
         .segment_size = options->segment_size,
+        /* Else a rotation makes its hint itself: nobody would come by. */
+        .hints_wanted = !options->read_only && options->sync == BITCASK_SYNC_INTERVAL ? &db->hints_wanted : NULL,
         .log = options->log,
         .log_context = options->log_context,
+        .foreground = &db->foreground,
     };
     db->dir_fd = -1;
     db->lock_fd = -1;
@@ -184,7 +195,9 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
         if (pthread_create(&db->syncer, NULL, sync_now_and_then, db) == 0) db->syncer_runs = true;
         else status = bc_fail(BITCASK_NO_MEMORY, "the thread that syncs could not be started");
     }
+    if (status == BITCASK_OK) status = bc_maintenance_open(db, options);
     if (status != BITCASK_OK) {
+        stop_syncer(db);
         (void)bc_nodes_close(db);
         bc_node_unref(&db->root);
         bc_node_unref(&db->inodes);
@@ -239,13 +252,8 @@ bc_status bc_db_close(struct bitcask **pointer)
     if (!db) return BITCASK_OK;
     *pointer = NULL;
     bc_store_dir_announce_close(db);
-    if (db->syncer_runs) {
-        pthread_mutex_lock(&db->nodes_lock);
-        db->stopping = true;
-        pthread_cond_broadcast(&db->stop);
-        pthread_mutex_unlock(&db->nodes_lock);
-        pthread_join(db->syncer, NULL);
-    }
+    bc_maintenance_stop(db);
+    stop_syncer(db);
     if (!db->env.read_only) {
         /* In this order: all logs, then what hangs on their being durable, then the note that all is well. */
         status = bc_db_sync(db);

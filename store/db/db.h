@@ -4,12 +4,18 @@
  * behind it, with files and index, is opened when it is needed and closed again, least recently used first.
  *
  * Locks, in the order in which they are taken:
+ *   turns        of merges, and of verifies (job.h): before everything else, and held for long: only who wants such work
+ *                done may wait for one
  *   tree_lock    creating, dropping and renaming partitions, and every round of moves: one at a time
  *   strike_lock  striking out intents: one at a time, so that who finds none to wait for knows that none is left
  *   write_lock   of partitions, by ascending id; that of partition 1 last   (partition.h)
  *   nodes_lock   the table of nodes, their counts, the LRU list; held for moments, never over I/O
  *   live_lock    the list of intents that are not struck out yet
- * and the other locks of partition.h behind their write_lock.
+ * and the other locks of partition.h behind their write_lock. Behind all of them, for moments: the locks of job.h, of
+ * the scheduler and of the throttle.
+ *
+ * Who drops a partition holds tree_lock and waits for those who use the instance. So who has one pinned must neither
+ * take tree_lock nor wait for long; a merge or a verify, which does, looks at instance->dropped and ends.
  */
 #ifndef BC_DB_H
 #define BC_DB_H
@@ -26,12 +32,15 @@ struct bitcask_partition {
     size_t name_size;
     unsigned users;    /* handles, operations under way, and nodes that have this one as parent */
     unsigned pins;     /* operations that use the instance now */
+    unsigned peeks;    /* those that only look at it: they leave its place in the LRU list alone */
     bool busy;         /* the instance is being opened or closed */
     bool dropped;      /* deleted: no instance any more */
     bool close_failed; /* the last instance could not be synced; the next one makes good for it, or fails to open */
     struct bc_partition *instance;
     uint64_t instances;            /* how many instances there were: positions are of one instance */
     struct bitcask_partition *next_in_table, *newer, *older;
+    uint64_t merge_not_before_ns; /* after a merge that failed, monotonic. Of the scheduler's thread alone, */
+    bitcask_status merge_failed;  /* as is this: how, and so logged; OK: it did not */
 };
 
 /* An intent that is done but may have to be done again after a crash. */
@@ -73,7 +82,8 @@ struct bitcask {
     unsigned open_count;
     struct bitcask_partition *root, *inodes; /* counted */
     uint64_t partition_opens, partition_closes;
-    uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed */
+    uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed, as are the next */
+    uint64_t closed_merges, closed_merge_ns, closed_merge_reclaimed_bytes, closed_last_merge_ns;
 
     pthread_mutex_t strike_lock;
     pthread_mutex_t live_lock;
@@ -89,10 +99,15 @@ struct bitcask {
     size_t redo_count;
     struct bc_buffer redo_bytes;
 
+    struct bc_maintenance *maintenance; /* owned; see maintain.h */
+
     pthread_t syncer;
     bool syncer_runs;
+    atomic_bool hints_wanted; /* a partition has a sealed segment without a hint; the syncer makes it */
     bool stopping; /* guarded by nodes_lock */
     pthread_cond_t stop;
+
+    atomic_uint foreground; /* see struct bc_env. Last: it changes all the time, and what is beside it does not */
 };
 
 /* ---- db.c ---- */
@@ -106,6 +121,9 @@ bc_status bc_db_sync(struct bitcask *db);
 
 /* Opens (or creates) the directory, checks the marker, takes the lock; fills in dir_fd, lock_fd and partitions_fd. */
 bc_status bc_store_dir_open(struct bitcask *db, const bitcask_options *options);
+
+/* The same for repair, which nobody may be beside, not even a reader. IN_USE. */
+bc_status bc_store_dir_open_for_repair(struct bitcask *db);
 void bc_store_dir_announce_close(struct bitcask *db);
 void bc_store_dir_close(struct bitcask *db);
 
@@ -119,6 +137,9 @@ void bc_node_unref(struct bitcask_partition **node);
 
 /* Pins the node's instance, opened if need be (another one closed to make room). NOT_FOUND if it was dropped. */
 bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **instance);
+
+/* The same for who only looks up single keys: the instance may be cold, without an index. */
+bc_status bc_node_pin_reading(struct bitcask_partition *node, struct bc_partition **instance);
 void bc_node_unpin(struct bitcask_partition *node);
 
 /* Pins the instance only if it is open now; NULL otherwise. */
@@ -146,6 +167,12 @@ void bc_node_drop(struct bitcask_partition *node);
  * after a failure; returns the first. */
 bc_status bc_nodes_each(struct bitcask *db, bool dirty_only, bc_status (*each)(void *context, struct bitcask_partition *node,
                                                                struct bc_partition *instance), void *context);
+
+/* Calls each for every node with an open instance, which stays open meanwhile. Opens and waits for none, and does not
+ * make it look used. NO_MEMORY. */
+bc_status bc_nodes_peek(struct bitcask *db,
+                        void (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance),
+                        void *context);
 
 /* Closes every instance; the first failure is returned. No handles may be in use. */
 bc_status bc_nodes_close(struct bitcask *db);
@@ -215,6 +242,9 @@ bc_status bc_intents_finish(struct bitcask_partition *node);
 /* After an open: reads the intents of partition 1 and redoes them (a reader keeps them for later). */
 bc_status bc_intents_recover(struct bitcask *db);
 
+/* Reads the intents into db->redo, and nothing more: from an instance of partition 1 that is not a node's. */
+bc_status bc_intents_read(struct bitcask *db, struct bc_partition *inodes);
+
 /* Applies what concerns the instance of a partition that is being opened read-only. */
 bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance);
 
@@ -222,5 +252,8 @@ bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance);
 
 /* After an unclean end: removes partitions' directories that no directory record names. */
 bc_status bc_sweep(struct bitcask *db);
+
+/* The ids of all partitions that have a directory on disk; false stops. */
+bc_status bc_partitions_on_disk(struct bitcask *db, bool (*each)(void *context, uint64_t id), void *context);
 
 #endif

@@ -261,9 +261,20 @@ static bc_status redo_all(struct bitcask *db)
         snprintf(label, sizeof label, "%016llx", (unsigned long long)db->redo[i].partition_id);
         status = bc_partition_open(&db->env, db->redo[i].partition_id, BC_ROOT_ID, label, &instance);
         if (status == BITCASK_OK) status = bc_intents_apply(db, instance);
-        if (status == BITCASK_OK) status = bc_partition_close(&instance);
+        if (status == BITCASK_OK) status = bc_partition_close(&instance, true);
         else bc_partition_abandon(&instance);
     }
+    return status;
+}
+
+bc_status bc_intents_read(struct bitcask *db, struct bc_partition *inodes)
+{
+    struct collection found = {{0}, NULL, 0, 0};
+    bc_status status = collect(inodes, &found);
+
+    if (status == BITCASK_OK) status = decode(db, &found);
+    bc_buffer_release(&found.values);
+    free(found.ids);
     return status;
 }
 

@@ -161,7 +161,7 @@ bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_parti
 }
 
 /* nodes_lock held, dropped meanwhile. Closes the node's instance, which is unpinned and out of the list. */
-static bc_status close_instance(struct bitcask_partition *node, bool abandon)
+static bc_status close_instance(struct bitcask_partition *node, bool abandon, bool brief)
 {
     struct bitcask *db = node->db;
     struct bc_partition *instance = node->instance;
@@ -171,9 +171,13 @@ static bc_status close_instance(struct bitcask_partition *node, bool abandon)
     db->closed_puts += instance->puts;
     db->closed_deletes += instance->deletes;
     db->closed_gets += instance->gets;
+    db->closed_merges += instance->merges;
+    db->closed_merge_ns += instance->merge_ns;
+    db->closed_merge_reclaimed_bytes += instance->merge_reclaimed_bytes;
+    if (db->closed_last_merge_ns < instance->last_merge_ns) db->closed_last_merge_ns = instance->last_merge_ns;
     pthread_mutex_unlock(&db->nodes_lock);
     if (abandon) bc_partition_abandon(&instance);
-    else status = bc_partition_close(&instance);
+    else status = bc_partition_close(&instance, brief);
     pthread_mutex_lock(&db->nodes_lock);
     node->instance = NULL;
     node->busy = false;
@@ -216,21 +220,21 @@ static void make_room(struct bitcask *db)
         /* Neither changes but under a pin, and it has none. What could not be synced, or has an intent to be redone at
          * the next open, would be forgotten if the partition were opened anew meanwhile: it would take writes again,
          * and their versions would keep the intent from being redone. */
-        if (victim->instance->reserved > 0 || atomic_load(&victim->instance->poisoned)) {
+        if (victim->peeks > 0 || victim->instance->reserved > 0 || atomic_load(&victim->instance->poisoned)) {
             victim = victim->newer;
             continue;
         }
         lru_remove(db, victim);
         if (sync_before_closing(victim) == BITCASK_OK) {
             db->partition_closes++;
-            if (close_instance(victim, false) != BITCASK_OK)
+            if (close_instance(victim, false, true) != BITCASK_OK)
                 bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail());
         }
         victim = db->oldest;
     }
 }
 
-bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **out)
+bc_status bc_node_pin_reading(struct bitcask_partition *node, struct bc_partition **out)
 {
     struct bitcask *db = node->db;
     struct bc_partition *instance = NULL;
@@ -252,7 +256,7 @@ bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **out)
         path = path_locked(node);
         parent_id = node->parent ? node->parent->id : BC_ROOT_ID;
         pthread_mutex_unlock(&db->nodes_lock);
-        status = path ? bc_partition_open(&db->env, node->id, parent_id, path, &instance) : BITCASK_NO_MEMORY;
+        status = path ? bc_partition_open_reading(&db->env, node->id, parent_id, path, &instance) : BITCASK_NO_MEMORY;
         if (status == BITCASK_OK && db->redo_count > 0) status = bc_intents_apply(db, instance);
         if (status != BITCASK_OK) bc_partition_abandon(&instance);
         free(path);
@@ -273,6 +277,18 @@ bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **out)
     }
     *out = status == BITCASK_OK ? node->instance : NULL;
     pthread_mutex_unlock(&db->nodes_lock);
+    return status;
+}
+
+bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **out)
+{
+    bc_status status = bc_node_pin_reading(node, out);
+
+    if (status != BITCASK_OK) return status;
+    status = bc_partition_warm(*out);
+    if (status == BITCASK_OK) return status;
+    bc_node_unpin(node);
+    *out = NULL;
     return status;
 }
 
@@ -312,10 +328,10 @@ void bc_node_drop(struct bitcask_partition *node)
     pthread_mutex_lock(&db->nodes_lock);
     node->dropped = true;
     node->pins--;
-    while (node->busy || node->pins > 0) pthread_cond_wait(&db->nodes_changed, &db->nodes_lock);
+    while (node->busy || node->pins + node->peeks > 0) pthread_cond_wait(&db->nodes_changed, &db->nodes_lock);
     if (node->instance) {
         lru_remove(db, node);
-        (void)close_instance(node, true);
+        (void)close_instance(node, true, false);
     }
     pthread_mutex_unlock(&db->nodes_lock);
 }
@@ -355,36 +371,47 @@ bc_status bc_node_pin_for_sync(struct bitcask_partition *node, struct bc_partiti
     return failed ? bc_node_pin(node, instance) : BITCASK_OK;
 }
 
+enum which { ALL, DIRTY, OPEN };
+
 /* Whether each is wanted of a node. Whoever only looks for what to sync does not touch the others, or every background
  * sync would make all look used just now. */
-static bool is_wanted(const struct bitcask_partition *node, bool dirty_only)
+static bool is_wanted(const struct bitcask_partition *node, enum which which)
 {
-    if (node->busy) return true; /* being opened or closed: the instance is nobody else's to look at; the pin waits */
-    if (!node->instance) return node->close_failed;
-    return !dirty_only || bc_partition_is_dirty(node->instance);
+    /* Being opened or closed: the instance is nobody else's to look at; the pin waits. */
+    if (node->busy) return which != OPEN;
+    if (!node->instance) return which != OPEN && node->close_failed;
+    return which != DIRTY || bc_partition_is_dirty(node->instance);
+}
+
+/* The nodes that are wanted, counted; the list is the caller's. NULL: out of memory. */
+static struct bitcask_partition **collect(struct bitcask *db, enum which which, size_t *count)
+{
+    struct bitcask_partition **nodes;
+    size_t room = 0;
+
+    *count = 0;
+    pthread_mutex_lock(&db->nodes_lock);
+    for (size_t i = 0; i < BC_NODE_BUCKETS; i++)
+        for (struct bitcask_partition *node = db->buckets[i]; node; node = node->next_in_table)
+            if (is_wanted(node, which)) room++;
+    nodes = malloc((room + 1) * sizeof *nodes);
+    for (size_t i = 0; nodes && i < BC_NODE_BUCKETS; i++)
+        for (struct bitcask_partition *node = db->buckets[i]; node; node = node->next_in_table) {
+            if (!is_wanted(node, which) || *count == room) continue; /* the hint may have changed since */
+            node->users++;
+            nodes[(*count)++] = node;
+        }
+    pthread_mutex_unlock(&db->nodes_lock);
+    return nodes;
 }
 
 bc_status bc_nodes_each(struct bitcask *db, bool dirty_only, bc_status (*each)(void *context, struct bitcask_partition *node,
                                                                struct bc_partition *instance), void *context)
 {
-    struct bitcask_partition **nodes;
-    size_t count = 0, room;
+    size_t count;
+    struct bitcask_partition **nodes = collect(db, dirty_only ? DIRTY : ALL, &count);
     bc_status first = BITCASK_OK;
 
-    pthread_mutex_lock(&db->nodes_lock);
-    for (size_t i = 0; i < BC_NODE_BUCKETS; i++)
-        for (struct bitcask_partition *node = db->buckets[i]; node; node = node->next_in_table)
-            if (is_wanted(node, dirty_only)) count++;
-    room = count;
-    nodes = malloc((room + 1) * sizeof *nodes);
-    count = 0;
-    for (size_t i = 0; nodes && i < BC_NODE_BUCKETS; i++)
-        for (struct bitcask_partition *node = db->buckets[i]; node; node = node->next_in_table) {
-            if (!is_wanted(node, dirty_only) || count == room) continue;
-            node->users++;
-            nodes[count++] = node;
-        }
-    pthread_mutex_unlock(&db->nodes_lock);
     if (!nodes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
         struct bc_partition *instance;
@@ -401,6 +428,36 @@ bc_status bc_nodes_each(struct bitcask *db, bool dirty_only, bc_status (*each)(v
     return first;
 }
 
+bc_status bc_nodes_peek(struct bitcask *db,
+                        void (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance),
+                        void *context)
+{
+    size_t count;
+    struct bitcask_partition **nodes = collect(db, OPEN, &count);
+
+    if (!nodes) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        struct bitcask_partition *node = nodes[i];
+        struct bc_partition *instance = NULL;
+
+        pthread_mutex_lock(&db->nodes_lock);
+        if (!node->busy && !node->dropped) instance = node->instance;
+        if (instance) node->peeks++;
+        pthread_mutex_unlock(&db->nodes_lock);
+        if (instance) {
+            each(context, node, instance);
+            pthread_mutex_lock(&db->nodes_lock);
+            /* As with pins: it may have been waited for, and what was not closed because of it is closed now. */
+            if (--node->peeks == 0 && node->dropped) pthread_cond_broadcast(&db->nodes_changed);
+            else if (db->open_count > db->max_open) make_room(db);
+            pthread_mutex_unlock(&db->nodes_lock);
+        }
+        bc_node_unref(&nodes[i]);
+    }
+    free(nodes);
+    return BITCASK_OK;
+}
+
 bc_status bc_nodes_close(struct bitcask *db)
 {
     bc_status first = BITCASK_OK;
@@ -409,7 +466,7 @@ bc_status bc_nodes_close(struct bitcask *db)
     while (db->oldest) {
         struct bitcask_partition *node = db->oldest;
         lru_remove(db, node);
-        bc_status status = close_instance(node, false);
+        bc_status status = close_instance(node, false, false);
         if (first == BITCASK_OK) first = status;
     }
     for (size_t i = 0; i < BC_NODE_BUCKETS; i++)

@@ -89,7 +89,7 @@ bc_status bc_tree_open(struct bitcask_partition *parent, const void *name, size_
 
     /* The lock keeps a drop or rename from coming between the record and the node. */
     pthread_mutex_lock(&db->tree_lock);
-    status = bc_node_pin(parent, &instance);
+    status = bc_node_pin_reading(parent, &instance);
     if (status == BITCASK_OK) {
         status = bc_partition_find(instance, name, name_size, &entry);
         bc_node_unpin(parent);

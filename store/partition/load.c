@@ -29,6 +29,86 @@ void bc_entry_from_record(uint32_t slot, uint64_t offset, const struct bc_record
     }
 }
 
+/* ---- from hints ---- */
+
+static void log_bad_hint(const struct bc_partition *partition)
+{
+    bc_env_log(partition->env, BITCASK_LOG_WARNING, "partition '%s': %s; its segment is scanned instead",
+               partition->label, bc_detail());
+}
+
+bc_status bc_load_open_hint(const struct bc_partition *partition, const struct bc_segment *segment, bool exact,
+                            struct bc_hint **hint)
+{
+    struct bc_hint_head wanted = {
+        .segment_id = segment->segment_id, .generation = segment->generation, .data_size = segment->end};
+    bc_status status = bc_hint_open(partition->env->io, partition->dir_fd, &wanted, exact, hint);
+
+    if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) log_bad_hint(partition);
+    if (status != BITCASK_NO_MEMORY) bc_detail_clear(); /* no failure of whoever asked: there is another way */
+    return status;
+}
+
+void bc_entry_from_hint(uint32_t slot, const struct bc_hint_entry *hinted, struct bc_entry *entry)
+{
+    *entry = (struct bc_entry){
+        .slot = slot,
+        .offset = hinted->offset,
+        .record_size = hinted->record_size,
+        .value_size = hinted->value_size,
+        .version = hinted->version,
+        .attrs = hinted->attrs,
+    };
+    if (hinted->flags & BC_HINT_XATTRS) entry->flags |= BC_ENTRY_HAS_XATTRS;
+    if (hinted->flags & BC_HINT_PARTITION) {
+        entry->flags |= BC_ENTRY_PARTITION;
+        entry->child_id = hinted->child_id;
+    }
+}
+
+static bc_status apply_hint(struct bc_partition *partition, uint32_t slot, const struct bc_hint_entry *hinted)
+{
+    struct bc_entry entry, old;
+    bool had = false;
+    bc_status status = BITCASK_OK;
+
+    if (hinted->version > BC_VERSION_MAX)
+        return bc_fail(BITCASK_CORRUPT, "%s: its hint has a version that nothing could follow",
+                       partition->slots[slot].segment->name);
+    if (hinted->flags & BC_HINT_TOMBSTONE) {
+        had = bc_index_remove(partition->index, hinted->key, hinted->key_size, &old) == BITCASK_OK;
+    } else {
+        bc_entry_from_hint(slot, hinted, &entry);
+        status = bc_index_prepare(partition->index, 1, hinted->key_size);
+        if (status == BITCASK_OK)
+            status = bc_index_put(partition->index, hinted->key, hinted->key_size, &entry, &had, &old);
+        if (status != BITCASK_OK) return status;
+        bc_slot_gains(partition, &entry);
+    }
+    if (had) bc_slot_loses(partition, &old);
+    return status;
+}
+
+bc_status bc_load_hint(struct bc_partition *partition, uint32_t slot, const struct bc_hint *hint)
+{
+    const struct bc_hint_head *head = bc_hint_head(hint);
+    struct bc_hint_cursor *cursor = NULL;
+    struct bc_hint_entry entry;
+    bc_status status = bc_hint_cursor_open(hint, &cursor);
+
+    while (status == BITCASK_OK && (status = bc_hint_cursor_next(cursor, &entry)) == BITCASK_OK)
+        status = apply_hint(partition, slot, &entry);
+    bc_hint_cursor_close(&cursor);
+    if (status == BITCASK_CORRUPT || status == BITCASK_IO) log_bad_hint(partition);
+    if (status != BITCASK_NOT_FOUND) return status;
+    partition->slots[slot].tombstone_bytes = head->tombstone_bytes;
+    if (head->last_version > partition->last_version && head->last_version <= BC_VERSION_MAX)
+        partition->last_version = head->last_version;
+    return BITCASK_OK;
+}
+
+/* ---- from records ---- */
+
 bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t offset, const struct bc_record *record)
 {
     struct bc_entry entry, old;
@@ -37,9 +117,10 @@ bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t 
     bc_status status;
 
     if (record->version > partition->last_version) partition->last_version = record->version;
-    if (record->key_size == 2 && record->key[0] == 0 && record->key[1] == BC_KEY_MARK) return BITCASK_OK;
+    if (bc_record_is_mark(record)) return BITCASK_OK;
     if (record->flags & BC_RECORD_TOMBSTONE) {
         had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
+        partition->slots[slot].tombstone_bytes += bc_record_size(record);
     } else {
         status = bc_attrs_decode(record->attrs, record->attrs_size, &attrs);
         if (status != BITCASK_OK) return status;
@@ -50,9 +131,9 @@ bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t 
         if (status == BITCASK_OK)
             status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
         if (status != BITCASK_OK) return status;
-        partition->live_bytes += entry.record_size;
+        bc_slot_gains(partition, &entry);
     }
-    if (had) partition->live_bytes -= old.record_size;
+    if (had) bc_slot_loses(partition, &old);
     return BITCASK_OK;
 }
 
@@ -122,6 +203,7 @@ bc_status bc_loader_take(struct bc_loader *loader, const struct bc_scan_item *it
 static void report_damage(struct bc_loader *loader, const struct bc_scan_item *item)
 {
     loader->partition->damaged_regions++;
+    loader->partition->slots[loader->slot].damaged = true;
     bc_env_log(loader->partition->env, BITCASK_LOG_ERROR,
                "partition '%s': %s: %llu bytes at offset %llu are damaged%s", loader->partition->label,
                loader->segment->name, (unsigned long long)item->size, (unsigned long long)item->offset,

@@ -5,6 +5,7 @@
 #include "partition/partition.h"
 
 #include "base/crc.h"
+#include "partition/cold.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,7 +69,8 @@ static int init_index_lock(struct bc_partition *partition)
 
 static bc_status init_locks(struct bc_partition *partition)
 {
-    if (pthread_mutex_init(&partition->write_lock, NULL) != 0) return BITCASK_NO_MEMORY;
+    if (pthread_mutex_init(&partition->files_lock, NULL) != 0) return BITCASK_NO_MEMORY;
+    if (pthread_mutex_init(&partition->write_lock, NULL) != 0) goto no_write_lock;
     if (pthread_mutex_init(&partition->sync_lock, NULL) != 0) goto no_sync_lock;
     if (pthread_cond_init(&partition->sync_done, NULL) != 0) goto no_sync_done;
     if (init_index_lock(partition) != 0) goto no_index_lock;
@@ -80,11 +82,25 @@ no_sync_done:
     pthread_mutex_destroy(&partition->sync_lock);
 no_sync_lock:
     pthread_mutex_destroy(&partition->write_lock);
+no_write_lock:
+    pthread_mutex_destroy(&partition->files_lock);
     return BITCASK_NO_MEMORY;
 }
 
 bc_status bc_partition_open(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
                             struct bc_partition **out)
+{
+    bc_status status;
+
+    *out = NULL;
+    status = bc_partition_open_reading(env, id, parent_id, label, out);
+    if (status == BITCASK_OK) status = bc_partition_warm(*out);
+    if (status != BITCASK_OK) bc_partition_abandon(out);
+    return status;
+}
+
+bc_status bc_partition_open_reading(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
+                                    struct bc_partition **out)
 {
     struct bc_partition *partition = calloc(1, sizeof *partition);
     bc_status status;
@@ -117,7 +133,8 @@ void bc_partition_abandon(struct bc_partition **pointer)
 
     if (!partition) return;
     *pointer = NULL;
-    for (uint32_t i = 0; i < partition->slot_count; i++) bc_segment_unref(&partition->slots[i]);
+    bc_cold_release(partition);
+    for (uint32_t i = 0; i < partition->slot_count; i++) bc_segment_unref(&partition->slots[i].segment);
     free(partition->slots);
     bc_index_close(&partition->index);
     (void)bc_io_close(partition->env->io, &partition->dir_fd);
@@ -125,6 +142,7 @@ void bc_partition_abandon(struct bc_partition **pointer)
     pthread_cond_destroy(&partition->sync_done);
     pthread_mutex_destroy(&partition->sync_lock);
     pthread_mutex_destroy(&partition->write_lock);
+    pthread_mutex_destroy(&partition->files_lock);
     free(partition->label);
     free(partition);
 }
@@ -163,7 +181,7 @@ static bc_status write_closing_mark(struct bc_partition *partition)
     return BITCASK_OK;
 }
 
-bc_status bc_partition_close(struct bc_partition **pointer)
+bc_status bc_partition_close(struct bc_partition **pointer, bool brief)
 {
     struct bc_partition *partition = *pointer;
     bc_status status = BITCASK_OK;
@@ -172,7 +190,13 @@ bc_status bc_partition_close(struct bc_partition **pointer)
     if (!partition->env->read_only) {
         /* What was never synced successfully must not be marked as durable: no mark after a failure. */
         status = bc_partition_sync_to(partition, bc_partition_appended(partition));
-        if (status == BITCASK_OK) (void)write_closing_mark(partition);
+        /* The log may be durable, and a name that leads to it not: a directory's sync failed, in a rotation or a merge. */
+        if (status == BITCASK_OK && atomic_load(&partition->poisoned)) status = bc_partition_writable(partition);
+        if (status == BITCASK_OK) {
+            bc_partition_make_hints(partition);
+            bc_partition_hint_active(partition, brief);
+            (void)write_closing_mark(partition);
+        }
     }
     bc_partition_abandon(pointer);
     return status;
@@ -226,23 +250,30 @@ bc_status bc_partition_remove_files(const struct bc_env *env, uint64_t id)
 void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
 {
     size_t total, key_bytes;
-    uint64_t data = 0, internal = 0;
+    uint64_t data = 0, live = 0, internal = 0;
     uint8_t found[255];
     size_t found_size;
     static const uint8_t last_internal = 1; /* names begin with a byte of at least 1 */
 
     pthread_rwlock_rdlock(&partition->index_lock);
     bc_index_memory(partition->index, &total, &key_bytes);
-    for (uint32_t i = 0; i < partition->slot_count; i++) data += partition->slots[i]->end;
+    for (uint32_t i = 0; i < partition->slot_count; i++) {
+        const struct bc_slot *slot = &partition->slots[i];
+        if (!slot->segment) continue;
+        data += slot->segment->end;
+        live += slot->live_bytes;
+        add_to->tombstone_bytes += slot->tombstone_bytes;
+        add_to->hint_bytes += slot->hint_bytes;
+        add_to->segments++;
+    }
     for (bc_status status = bc_index_seek(partition->index, BC_SEEK_LT, &last_internal, 1, found, &found_size, NULL);
          status == BITCASK_OK;
          status = bc_index_seek(partition->index, BC_SEEK_LT, found, found_size, found, &found_size, NULL))
         internal++;
     add_to->live_keys += bc_index_count(partition->index) - internal;
-    add_to->live_bytes += partition->live_bytes;
-    add_to->dead_bytes += data - partition->live_bytes;
+    add_to->live_bytes += live;
+    add_to->dead_bytes += data > live ? data - live : 0; /* less where a segment was cut short */
     add_to->data_bytes += data;
-    add_to->segments += partition->slot_count;
     add_to->index_bytes += total;
     add_to->key_bytes += key_bytes;
     add_to->damaged_regions += partition->damaged_regions;
@@ -250,5 +281,11 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     add_to->puts += partition->puts;
     add_to->deletes += partition->deletes;
     add_to->gets += partition->gets;
+    add_to->bloom_hits += partition->bloom_hits;
+    add_to->bloom_misses += partition->bloom_misses;
+    add_to->merges += partition->merges;
+    add_to->merge_ns += partition->merge_ns;
+    add_to->merge_reclaimed_bytes += partition->merge_reclaimed_bytes;
+    if (add_to->last_merge_ns < partition->last_merge_ns) add_to->last_merge_ns = partition->last_merge_ns;
     add_to->partitions_open++;
 }

@@ -4,6 +4,7 @@
  * when it has been idle; it knows neither its name nor its parent's instance: that is the floor above.
  *
  * Locks, in the order in which they are taken:
+ *   files_lock   one who makes or replaces sealed segments and hints: a merge, or whoever makes hints. Held for long
  *   write_lock   one writer: appends, rotation, and every change to what is said to be guarded by it
  *   sync_lock    who syncs, and how far; so that threads share one fdatasync
  *   index_lock   readers of index and slots side by side; the writer alone while it changes them
@@ -20,6 +21,7 @@
 #include "log/segment.h"
 #include "partition/dir_names.h"
 
+#define BC_VERSION_MAX ((uint64_t)INT64_MAX - 1) /* what a version may be at most; more is hostile */
 #define BC_ROOT_ID 0u
 #define BC_INODES_ID 1u
 
@@ -29,13 +31,39 @@ struct bc_env {
     int partitions_fd; /* STORE/partitions */
     struct bc_dir_names *dir_names;
     bool read_only;
+    atomic_bool *hints_wanted; /* somebody looks at it now and then, and calls bc_partition_make_hints(); NULL: nobody,
+                                  so that a rotation makes the hint itself */
     uint64_t segment_size;
     void (*log)(void *context, bitcask_log_level level, const char *line); /* or NULL */
     void *log_context;
+    atomic_uint *foreground; /* threads within reads and writes that somebody waits for: merges step back; or NULL */
 };
+
+/* Around such a read or write. */
+static inline void bc_foreground_begin(atomic_uint *foreground)
+{
+    if (foreground) atomic_fetch_add_explicit(foreground, 1, memory_order_relaxed);
+}
+static inline void bc_foreground_end(atomic_uint *foreground)
+{
+    if (foreground) atomic_fetch_sub_explicit(foreground, 1, memory_order_relaxed);
+}
 
 void bc_env_log(const struct bc_env *env, bitcask_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A segment in its place, and what of it is in use. Entries of the index name segments by place: an output of a merge
+ * takes over an id, but never a place that an entry still names. */
+struct bc_slot {
+    struct bc_segment *segment; /* counted; NULL: the place is free */
+    uint64_t live_bytes;        /* of records that the index points at */
+    uint64_t live_keys;
+    uint64_t tombstone_bytes;   /* of tombstones in it: each key's last in this segment, once it has a hint; before, all */
+    uint64_t hint_bytes;        /* size of its hint file; 0: there is none that serves */
+    struct bc_hint *hint;       /* of a cold partition; see cold.h */
+    bool damaged;               /* bytes in it fail their check: repaired, not merged */
+    bool tombstones_due;        /* older segments were merged: its tombstones may have become needless */
+};
 
 struct bc_partition {
     const struct bc_env *env;
@@ -43,6 +71,11 @@ struct bc_partition {
     uint64_t parent_id;
     char *label; /* path for messages and headers as of the open; owned */
     int dir_fd;  /* -1 while there is no directory yet; set once, under write_lock */
+
+    pthread_mutex_t files_lock;
+    bool superseded_left; /* a file that was merged away could not be removed: what supersedes it must stay, be it empty.
+                             Guarded by files_lock */
+    atomic_bool hints_wanted; /* a sealed segment has no hint: somebody is to call bc_partition_make_hints() */
 
     pthread_mutex_t write_lock;
     struct bc_segment *active;  /* NULL until the first append, or where rotation could not make the next one */
@@ -56,8 +89,8 @@ struct bc_partition {
     uint64_t carry_from;        /* carry_size bytes from this offset, the closing mark that was found at open, */
     uint8_t carry[64];          /* are written again with the first append (see write.c) */
     size_t carry_size;
+    uint64_t active_hinted;     /* offset in active up to which there is a hint, found at open, or nothing; 0: none */
     bool cannot_allocate;       /* the filesystem has no fallocate */
-    bool dropped;               /* deleted: takes no more writes */
     uint64_t directory_position; /* behind the last directory record or rename batch */
 
     pthread_mutex_t sync_lock;
@@ -71,15 +104,19 @@ struct bc_partition {
     atomic_bool dirty;
     _Atomic uint64_t appended; /* the position behind the last append, for the hint */
     atomic_bool poisoned; /* an fsync failed: no more writes */
+    atomic_bool dropped;  /* deleted: takes no more writes. Set under write_lock */
 
     pthread_rwlock_t index_lock;
     struct bc_index *index;    /* changed under write_lock and index_lock both; read under either */
-    struct bc_segment **slots; /* likewise; entries refer to segments by their place here */
+    struct bc_slot *slots; /* likewise; entries refer to segments by their place here */
     uint32_t slot_count;
-    uint64_t live_bytes; /* of records the index points at */
     uint64_t damaged_regions;
+    atomic_bool cold; /* there is no index yet: see cold.h. Set before the partition is shared; cleared under index_lock */
+    uint64_t cold_keys;             /* in the hints of a cold partition */
+    _Atomic uint64_t cold_reads;    /* look-ups in it that read something */
 
-    _Atomic uint64_t puts, deletes, gets;
+    _Atomic uint64_t puts, deletes, gets, bloom_hits, bloom_misses;
+    _Atomic uint64_t merges, merge_ns, merge_reclaimed_bytes, last_merge_ns; /* by the floor above */
 };
 
 /* One record to be written, before it is encoded. */
@@ -103,8 +140,13 @@ struct bc_write {
 bc_status bc_partition_open(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
                             struct bc_partition **partition);
 
-/* Syncs, writes the closing mark where something was written, frees. Reports a failed sync; it is gone all the same. */
-bc_status bc_partition_close(struct bc_partition **partition);
+/* The same for who may only look up single keys: it may be cold. See cold.h, and bc_partition_warm(). */
+bc_status bc_partition_open_reading(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
+                                    struct bc_partition **partition);
+
+/* Syncs, writes hints and the closing mark where something was written, frees. Reports a failed sync; it is gone all the
+ * same. brief: it is to be opened again soon, and a little may be left to be scanned then. */
+bc_status bc_partition_close(struct bc_partition **partition, bool brief);
 
 /* Frees without a sync: for a partition that was dropped, or after an error. */
 void bc_partition_abandon(struct bc_partition **partition);
@@ -120,9 +162,9 @@ bc_status bc_partition_open_dir(const struct bc_env *env, uint64_t id, bool crea
 
 void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to);
 
-/* ---- recover.c ---- */
+/* ---- bootstrap.c ---- */
 
-/* Lists, opens and scans the segments of a partition being opened. */
+/* Lists and opens the segments of a partition being opened, and loads them, or leaves it cold. */
 bc_status bc_partition_recover(struct bc_partition *partition);
 
 /* ---- redo.c ---- */
@@ -149,6 +191,47 @@ bc_status bc_partition_rotate(struct bc_partition *partition);
 /* Room on disk for bytes more at the end of active, besides what is reserved for others. A deletion may use the
  * last reserve. write_lock held. */
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion);
+
+/* After a failed sync of the directory: no more writes, nor merges, until the store is opened anew. */
+void bc_partition_poison(struct bc_partition *partition);
+
+/* Gives a slot's segment up and the place free. Nothing in the index names it any more. write_lock held. */
+void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot);
+
+/* ---- cold.c ---- */
+
+/* Builds the index of a partition that was opened without: before anything but the look-up of single keys. Takes
+ * write_lock; _locked: the caller holds it. Cheap where there is nothing to do. */
+bc_status bc_partition_warm(struct bc_partition *partition);
+bc_status bc_partition_warm_locked(struct bc_partition *partition);
+
+/* ---- hints.c ---- */
+
+/* Says that a sealed segment has no hint. */
+void bc_partition_want_hints(struct bc_partition *partition);
+
+/* Makes the hint of the first data_size bytes of segment, from these. *bytes: its size. CORRUPT where they are damaged:
+ * a hint that is there stays. files_lock held, or nobody else there. */
+bc_status bc_partition_make_hint(struct bc_partition *partition, struct bc_segment *segment, uint64_t data_size,
+                                 uint64_t *bytes);
+
+/* The same for a sealed slot, which is told of it. files_lock held. */
+bc_status bc_partition_hint_slot(struct bc_partition *partition, uint32_t slot);
+
+/* Makes the hints of sealed segments that have none, if any are wanted and no merge is at work. */
+void bc_partition_make_hints(struct bc_partition *partition);
+
+/* Makes a hint of the active segment, which is durable to its end, where that is worth it. At a close, nobody else there.
+ * brief: only if much has come since the last one, since it costs a reading of the whole segment. */
+void bc_partition_hint_active(struct bc_partition *partition, bool brief);
+
+/* ---- inspect.c ---- */
+
+/* bitcask_segments() and bitcask_locate(). */
+bc_status bc_partition_segments(struct bc_partition *partition,
+                                bool (*visit)(void *context, const bitcask_segment_info *segment), void *context);
+bc_status bc_partition_locate(struct bc_partition *partition, const void *key, size_t key_size,
+                              bitcask_location *location);
 
 /* ---- write.c ---- */
 
@@ -204,6 +287,7 @@ bool bc_partition_is_durable(struct bc_partition *partition, uint64_t position);
 /* A value held for a reader: the segment stays, whatever becomes of key and partition. */
 struct bc_value {
     struct bc_segment *segment; /* reference held */
+    atomic_uint *foreground;    /* the store's; see struct bc_env */
     uint64_t partition_id;
     struct bc_entry entry;
     uint8_t key[BITCASK_NAME_MAX];

@@ -9,15 +9,35 @@
 #include <string.h>
 
 #include "base/crc.h"
+#include "partition/cold.h"
+
+/* Looks the key up, in the index or, where there is none yet, in the hints. *segment (may be NULL) gets a reference. */
+static bc_status look_up(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry,
+                         struct bc_segment **segment)
+{
+    bc_status status;
+    bool cold;
+
+    pthread_rwlock_rdlock(&partition->index_lock);
+    cold = atomic_load(&partition->cold);
+    if (cold) status = bc_cold_find(partition, key, key_size, entry);
+    else status = bc_index_get(partition->index, key, key_size, entry);
+    /* Under the lock: once it is dropped, a merge may take the segment away. */
+    if (status == BITCASK_OK && segment) *segment = bc_segment_ref(partition->slots[entry->slot].segment);
+    pthread_rwlock_unlock(&partition->index_lock);
+    if (!cold || ((status == BITCASK_OK || status == BITCASK_NOT_FOUND) && !bc_cold_is_hot(partition))) return status;
+    if (status == BITCASK_OK || status == BITCASK_NOT_FOUND) {
+        (void)bc_partition_warm(partition); /* without it the next one tries again */
+        return status;
+    }
+    /* A hint that was good when it was opened cannot be read now: the data may still be. */
+    status = bc_partition_warm(partition);
+    return status == BITCASK_OK ? look_up(partition, key, key_size, entry, segment) : status;
+}
 
 bc_status bc_partition_find(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry)
 {
-    bc_status status;
-
-    pthread_rwlock_rdlock(&partition->index_lock);
-    status = bc_index_get(partition->index, key, key_size, entry);
-    pthread_rwlock_unlock(&partition->index_lock);
-    return status;
+    return look_up(partition, key, key_size, entry, NULL);
 }
 
 bc_status bc_partition_pin(struct bc_partition *partition, const void *key, size_t key_size, struct bc_value **out)
@@ -26,15 +46,12 @@ bc_status bc_partition_pin(struct bc_partition *partition, const void *key, size
     bc_status status;
 
     if (!value) return BITCASK_NO_MEMORY;
-    pthread_rwlock_rdlock(&partition->index_lock);
-    status = bc_index_get(partition->index, key, key_size, &value->entry);
-    /* Under the lock: once it is dropped, a merge may take the segment away. */
-    if (status == BITCASK_OK) value->segment = bc_segment_ref(partition->slots[value->entry.slot]);
-    pthread_rwlock_unlock(&partition->index_lock);
+    status = look_up(partition, key, key_size, &value->entry, &value->segment);
     if (status != BITCASK_OK) {
         free(value);
         return status;
     }
+    value->foreground = partition->env->foreground;
     value->partition_id = partition->id;
     memcpy(value->key, key, key_size);
     value->key_size = key_size;
@@ -61,7 +78,9 @@ bc_status bc_value_load(struct bc_value *value)
     if (value->record) return BITCASK_OK;
     bytes = malloc(entry->record_size);
     if (!bytes) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a value of %u bytes", entry->value_size);
+    bc_foreground_begin(value->foreground);
     status = bc_segment_read_raw(value->segment, entry->offset, bytes, entry->record_size);
+    bc_foreground_end(value->foreground);
     if (status != BITCASK_OK) goto fail;
     if (bc_record_decode(bytes, entry->record_size, value->segment->generation, entry->offset, entry->record_size,
                          &record, &needed) != BITCASK_OK ||

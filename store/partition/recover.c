@@ -6,20 +6,18 @@
  * stretch at or behind the last stated length is the torn tail, and everything from there is cut off; one before it is
  * damage, left as it is, counted and reported. A sealed segment is durable as a whole: nothing in it is ever cut.
  */
-#include "partition/partition.h"
+#include "partition/recover.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/crc.h"
 #include "partition/load.h"
 
 /* ---- the active segment ---- */
 
 /* What a first reading of the active segment found. */
 struct tail {
-    uint64_t durable;      /* the last stated length */
+    uint64_t stated;       /* the last length that a mark in what was read states; else that of the header */
+    uint64_t durable;      /* that, or where the hint ends, which was made when all before was durable */
     uint64_t end;          /* where the log ends: bytes from here are cut off */
     uint64_t applied_to;   /* records before this are in the index already */
     uint64_t closing_mark; /* offset of a closing mark that is the last record, else 0 */
@@ -33,18 +31,18 @@ static void note_marks(struct tail *tail, const struct bc_scan_item *item)
 
     tail->closing_mark = 0;
     if (record->flags & BC_RECORD_DURABLE) stated = item->offset;
-    if (record->key_size == 2 && record->key[0] == 0 && record->key[1] == BC_KEY_MARK && record->value_size == 8 &&
-        record->value) {
+    if (bc_record_is_mark(record) && record->value_size == 8 && record->value) {
         uint64_t value = bc_get_u64(record->value);
         if (value <= item->offset && value > stated) stated = value;
         if (value == item->offset) tail->closing_mark = item->offset;
     }
+    if (stated > tail->stated) tail->stated = stated;
     if (stated > tail->durable) tail->durable = stated;
 }
 
-/* Reads the active segment to its end. Records go to the index as long as nothing bad was seen; from then on only
- * marks and bad stretches are noted, since what lies behind may be cut off. */
-static bc_status read_active(struct bc_loader *loader, struct tail *tail)
+/* Reads the active segment to its end, from where a hint ends. Records go to the index as long as nothing bad was seen;
+ * from then on only marks and bad stretches are noted, since what lies behind may be cut off. */
+static bc_status read_active(struct bc_loader *loader, uint64_t from, struct tail *tail)
 {
     struct bc_scan *scan = NULL;
     struct bc_scan_item item;
@@ -52,8 +50,8 @@ static bc_status read_active(struct bc_loader *loader, struct tail *tail)
     size_t bad_count = 0, bad_room = 0;
     bc_status status;
 
-    *tail = (struct tail){.durable = loader->segment->header_size, .end = loader->segment->end};
-    status = bc_scan_open(loader->segment, loader->segment->header_size, tail->end, &scan);
+    *tail = (struct tail){.stated = loader->segment->header_size, .durable = from, .end = loader->segment->end};
+    status = bc_scan_open(loader->segment, from, tail->end, &scan);
     while (status == BITCASK_OK && (status = bc_scan_next(scan, &item)) == BITCASK_OK && item.kind != BC_SCAN_END) {
         if (item.kind == BC_SCAN_ZEROS) {
             tail->end = item.offset;
@@ -121,7 +119,9 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     bc_status status = BITCASK_OK;
 
     active->end = tail->end;
-    partition->marked = tail->durable;
+    /* Not what the hint says: a hint may be gone at the next open, and then only marks keep rot from being taken for a
+     * torn tail. So the next append states it anew. */
+    partition->marked = tail->stated;
     partition->synced = tail->durable;
     if (partition->env->read_only) return BITCASK_OK;
     if (file_size > tail->end) {
@@ -146,193 +146,106 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     return status;
 }
 
-static bc_status recover_active(struct bc_partition *partition, struct bc_segment *segment)
+/* Loads the keys that the active segment's hint names, if there is one. *from: where it ends, else the first record. */
+static bc_status load_active_hint(struct bc_loader *loader, uint64_t *from)
 {
-    struct bc_loader loader = {.partition = partition, .segment = segment};
-    uint64_t file_size = segment->end;
-    struct tail tail;
-    bc_status status = bc_partition_add_slot(partition, segment, &loader.slot);
+    struct bc_partition *partition = loader->partition;
+    struct bc_hint *hint = NULL;
+    bc_status status = bc_load_open_hint(partition, loader->segment, false, &hint);
 
-    if (status != BITCASK_OK) {
-        bc_segment_unref(&segment);
-        return status;
+    *from = loader->segment->header_size;
+    if (status != BITCASK_OK) return status == BITCASK_NO_MEMORY ? status : BITCASK_OK;
+    status = bc_load_hint(partition, loader->slot, hint);
+    if (status == BITCASK_OK) {
+        *from = bc_hint_head(hint)->data_size;
+        partition->active_hinted = *from;
+        partition->slots[loader->slot].hint_bytes = bc_hint_file_size(hint);
     }
-    status = read_active(&loader, &tail);
+    bc_hint_close(&hint);
+    return status == BITCASK_CORRUPT || status == BITCASK_IO ? BITCASK_OK : status;
+}
+
+bc_status bc_recover_active(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
+    uint64_t file_size = segment->end, from = 0;
+    struct tail tail = {0};
+    bc_status status = load_active_hint(&loader, &from);
+
+    if (status == BITCASK_OK) status = read_active(&loader, from, &tail);
     if (status == BITCASK_OK && tail.damaged && tail.applied_to < tail.end)
         status = bc_loader_load(&loader, tail.applied_to, &tail.end, tail.durable);
     bc_loader_release(&loader);
     if (status != BITCASK_OK) return status;
     partition->active = segment;
-    partition->active_slot = loader.slot;
+    partition->active_slot = slot;
     return settle_tail(partition, &tail, file_size);
 }
 
-static bc_status recover_sealed(struct bc_partition *partition, struct bc_segment *segment)
+bc_status bc_recover_closed(struct bc_partition *partition, uint32_t slot, uint64_t hinted)
 {
-    struct bc_loader loader = {.partition = partition, .segment = segment};
-    uint64_t end = segment->end;
-    bc_status status = bc_partition_add_slot(partition, segment, &loader.slot);
+    struct bc_segment *segment = partition->slots[slot].segment;
+    uint64_t file_size = segment->end;
+    struct tail tail = {
+        .stated = segment->header_size, .durable = hinted, .end = segment->end, .applied_to = segment->end};
 
-    if (status != BITCASK_OK) {
-        bc_segment_unref(&segment);
-        return status;
+    if (file_size > hinted) {
+        tail.closing_mark = hinted;
+        tail.stated = hinted;
     }
+    partition->active = segment;
+    partition->active_slot = slot;
+    partition->active_hinted = hinted;
+    return settle_tail(partition, &tail, file_size);
+}
+
+/* Whether a sealed segment is shorter than its hint says: cut short since. Then the hint knows keys that the data do not
+ * any more; without them their older values, or deleted ones, would come back. */
+static bool open_longer_hint(const struct bc_partition *partition, const struct bc_segment *segment,
+                             struct bc_hint **hint)
+{
+    struct bc_hint_head wanted = {
+        .segment_id = segment->segment_id, .generation = segment->generation, .data_size = UINT64_MAX};
+
+    if (bc_hint_open(partition->env->io, partition->dir_fd, &wanted, false, hint) != BITCASK_OK) return false;
+    if (bc_hint_head(*hint)->data_size > segment->end) return true;
+    bc_hint_close(hint);
+    return false;
+}
+
+static void report_cut(struct bc_partition *partition, uint32_t slot, uint64_t size)
+{
+    const struct bc_segment *segment = partition->slots[slot].segment;
+
+    partition->slots[slot].damaged = true;
+    partition->damaged_regions++;
+    bc_env_log(partition->env, BITCASK_LOG_ERROR, "partition '%s': %s: cut short: %llu bytes are left of %llu",
+               partition->label, segment->name, (unsigned long long)segment->end, (unsigned long long)size);
+}
+
+bc_status bc_recover_sealed(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
+    uint64_t end = segment->end, hinted;
+    struct bc_hint *hint = NULL;
+    bc_status status = bc_load_open_hint(partition, segment, true, &hint);
+
+    if (status == BITCASK_CORRUPT && open_longer_hint(partition, segment, &hint)) status = BITCASK_OK;
+    if (status == BITCASK_OK) {
+        status = bc_load_hint(partition, slot, hint);
+        if (status == BITCASK_OK) partition->slots[slot].hint_bytes = bc_hint_file_size(hint);
+        hinted = bc_hint_head(hint)->data_size;
+        bc_hint_close(&hint);
+        if (status == BITCASK_OK && hinted > end) report_cut(partition, slot, hinted);
+        if (status != BITCASK_CORRUPT && status != BITCASK_IO) return status;
+    }
+    if (status == BITCASK_NO_MEMORY) return status;
+    /* No hint, or none to be used. What it has brought in already does no harm: the scan passes over all of it again. */
+    partition->slots[slot].tombstone_bytes = 0;
+    bc_partition_want_hints(partition);
     status = bc_loader_load(&loader, segment->header_size, &end, end);
     bc_loader_release(&loader);
-    return status;
-}
-
-/* ---- the directory ---- */
-
-struct listing {
-    uint32_t *ids;
-    size_t count, room;
-    bool active;
-    bool leftover; /* new.tmp of a crash in bc_segment_create() */
-    bool failed;
-};
-
-static bool list_name(void *context, const char *name)
-{
-    struct listing *listing = context;
-    uint32_t id;
-
-    if (strcmp(name, BC_ACTIVE_NAME) == 0) listing->active = true;
-    else if (strcmp(name, BC_TEMPORARY_NAME) == 0) listing->leftover = true;
-    else if (bc_segment_parse_name(name, &id)) {
-        if (listing->count == listing->room) {
-            size_t room = listing->room ? listing->room * 2 : 16;
-            void *ids = realloc(listing->ids, room * sizeof *listing->ids);
-            if (!ids) return !(listing->failed = true);
-            listing->ids = ids;
-            listing->room = room;
-        }
-        listing->ids[listing->count++] = id;
-    }
-    return true;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static bc_status list_segments(struct bc_partition *partition, struct listing *listing)
-{
-    bc_status status;
-
-    *listing = (struct listing){0};
-    status = bc_io_list(partition->env->io, partition->dir_fd, partition->label, list_name, listing);
-    if (status == BITCASK_OK && listing->failed) status = BITCASK_NO_MEMORY;
-    if (status != BITCASK_OK) {
-        free(listing->ids);
-        listing->ids = NULL;
-        return status;
-    }
-    if (listing->count > 0) qsort(listing->ids, listing->count, sizeof *listing->ids, compare_ids);
-    return BITCASK_OK;
-}
-
-/* Opens one file of the list and checks that it is what its name and place say. */
-static bc_status open_segment(struct bc_partition *partition, const char *name, bool active, uint32_t id,
-                              struct bc_segment **segment)
-{
-    struct bc_segment_header header;
-    char fan[3], directory[17];
-    bc_status status = bc_segment_open(partition->env->io, partition->dir_fd, name, active && !partition->env->read_only,
-                                       segment, &header);
-
-    bc_partition_dir_names(partition->id, fan, directory);
-    if (status == BITCASK_CORRUPT || status == BITCASK_NEWER_FORMAT) {
-        char reason[300];
-        snprintf(reason, sizeof reason, "%s", bc_detail());
-        return bc_fail(status, "partition '%s' (partitions/%s/%s): %s", partition->label, fan, directory, reason);
-    }
-    if (status != BITCASK_OK) return status;
-    if (header.partition_id != partition->id)
-        status = bc_fail(BITCASK_CORRUPT, "partition '%s' (partitions/%s/%s): %s belongs to partition %016llx",
-                         partition->label, fan, directory, name, (unsigned long long)header.partition_id);
-    else if (!active && header.segment_id != id)
-        status = bc_fail(BITCASK_CORRUPT, "partition '%s' (partitions/%s/%s): %s says that it is segment %u",
-                         partition->label, fan, directory, name, header.segment_id);
-    else if (active && header.segment_id < partition->next_segment_id)
-        status = bc_fail(BITCASK_CORRUPT, "partition '%s' (partitions/%s/%s): %s is segment %u, which is sealed already",
-                         partition->label, fan, directory, name, header.segment_id);
-    if (status != BITCASK_OK) {
-        bc_segment_unref(segment);
-        return status;
-    }
-    if (header.segment_id >= partition->next_segment_id) partition->next_segment_id = header.segment_id + 1;
-    if (header.last_version > partition->last_version && header.last_version <= BC_VERSION_MAX)
-        partition->last_version = header.last_version;
-    return BITCASK_OK;
-}
-
-static bool same_listing(const struct listing *a, const struct listing *b)
-{
-    return a->count == b->count && a->active == b->active &&
-           (a->count == 0 || memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0);
-}
-
-/* Opens all files of the list into segments[]; beside a writer that rotates meanwhile: NOT_FOUND, or names that have
- * changed when listed again, and the caller starts anew. */
-static bc_status open_segments(struct bc_partition *partition, const struct listing *listing,
-                               struct bc_segment **segments)
-{
-    bc_status status = BITCASK_OK;
-    size_t i;
-
-    for (i = 0; i < listing->count && status == BITCASK_OK; i++) {
-        char name[16];
-        bc_segment_name(listing->ids[i], name);
-        status = open_segment(partition, name, false, listing->ids[i], &segments[i]);
-    }
-    if (status == BITCASK_OK && listing->active)
-        status = open_segment(partition, BC_ACTIVE_NAME, true, 0, &segments[i]);
-    if (status == BITCASK_OK && partition->env->read_only) {
-        struct listing again;
-        status = list_segments(partition, &again);
-        if (status == BITCASK_OK && !same_listing(listing, &again)) status = BITCASK_NOT_FOUND;
-        free(again.ids);
-    }
-    return status;
-}
-
-bc_status bc_partition_recover(struct bc_partition *partition)
-{
-    struct bc_segment **segments = NULL;
-    struct listing listing = {0};
-    size_t total = 0;
-    bc_status status = bc_partition_open_dir(partition->env, partition->id, false, &partition->dir_fd);
-
-    if (status == BITCASK_NOT_FOUND) return BITCASK_OK; /* nothing was ever put here */
-    if (status != BITCASK_OK) return status;
-    for (int attempt = 0; attempt < 100; attempt++) {
-        partition->next_segment_id = 1;
-        status = list_segments(partition, &listing);
-        if (status != BITCASK_OK) return status;
-        total = listing.count + (listing.active ? 1 : 0);
-        segments = calloc(total + 1, sizeof(struct bc_segment *));
-        status = segments ? open_segments(partition, &listing, segments) : BITCASK_NO_MEMORY;
-        if (status != BITCASK_NOT_FOUND || !partition->env->read_only) break;
-        for (size_t i = 0; i < total; i++) bc_segment_unref(&segments[i]);
-        free(segments);
-        free(listing.ids);
-        segments = NULL;
-        listing.ids = NULL;
-    }
-    if (status == BITCASK_OK && listing.leftover && !partition->env->read_only)
-        (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_TEMPORARY_NAME); /* overwritten at need anyway */
-    for (size_t i = 0; i < total && status == BITCASK_OK; i++) {
-        struct bc_segment *segment = segments[i];
-        segments[i] = NULL;
-        status = i < listing.count ? recover_sealed(partition, segment) : recover_active(partition, segment);
-    }
-    for (size_t i = 0; segments && i < total; i++) bc_segment_unref(&segments[i]);
-    free(segments);
-    free(listing.ids);
-    /* A sealed segment without a successor: a crash in rotation, whose names may not be synced. */
-    if (status == BITCASK_OK && !partition->active && total > 0) bc_partition_names_changed(partition);
     return status;
 }

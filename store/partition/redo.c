@@ -12,6 +12,8 @@ bc_status bc_partition_redo_in_memory(struct bc_partition *partition, const stru
     uint32_t slot;
     bc_status status;
 
+    status = bc_partition_warm_locked(partition);
+    if (status != BITCASK_OK) return status;
     for (size_t i = 0; i < count; i++) size += bc_writes_bound(&writes[i], 1);
     status = bc_segment_in_memory(partition->env->io, size, &segment);
     if (status != BITCASK_OK) return status;

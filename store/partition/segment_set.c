@@ -10,25 +10,51 @@
 
 #define BLOCK 4096u
 #define GROWTH_MAX (1024u * 1024u)
-/* Bytes that only deletions may use, so that a full disk can be emptied: for a tombstone of each key, while these are
- * not very many. */
-#define LAST_RESERVE 512u
-#define TOMBSTONE_SIZE (BC_RECORD_HEAD_SIZE + 38u)
-#define TOMBSTONES_MAX (1024u * 1024u)
+#define LAST_RESERVE 512u /* bytes that only deletions may use, so that a full disk can be emptied */
+
+/* A free place, or one more at the end. index_lock held for writing. */
+static struct bc_slot *find_place(struct bc_partition *partition)
+{
+    struct bc_slot *slots;
+
+    for (uint32_t i = 0; i < partition->slot_count; i++)
+        if (!partition->slots[i].segment) return &partition->slots[i];
+    slots = realloc(partition->slots, (partition->slot_count + 1) * sizeof *slots);
+    if (!slots) return NULL;
+    partition->slots = slots;
+    return &slots[partition->slot_count++];
+}
 
 bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot)
 {
-    struct bc_segment **slots;
+    struct bc_slot *place;
 
     pthread_rwlock_wrlock(&partition->index_lock);
-    slots = realloc(partition->slots, (partition->slot_count + 1) * sizeof(struct bc_segment *));
-    if (slots) {
-        partition->slots = slots;
-        *slot = partition->slot_count;
-        slots[partition->slot_count++] = segment;
+    place = find_place(partition);
+    if (place) {
+        *place = (struct bc_slot){.segment = segment};
+        *slot = (uint32_t)(place - partition->slots);
     }
     pthread_rwlock_unlock(&partition->index_lock);
-    return slots ? BITCASK_OK : BITCASK_NO_MEMORY;
+    return place ? BITCASK_OK : BITCASK_NO_MEMORY;
+}
+
+void bc_partition_poison(struct bc_partition *partition)
+{
+    atomic_store(&partition->poisoned, true);
+    bc_env_log(partition->env, BITCASK_LOG_ERROR, "partition '%s': %s; it takes no writes until reopened",
+               partition->label, bc_detail());
+}
+
+void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment;
+
+    pthread_rwlock_wrlock(&partition->index_lock);
+    segment = partition->slots[slot].segment;
+    partition->slots[slot] = (struct bc_slot){0};
+    pthread_rwlock_unlock(&partition->index_lock);
+    bc_segment_unref(&segment); /* values that are pinned keep it */
 }
 
 /* The next active.data in the open directory. Synced before it gets its name: see bc_segment_create(). */
@@ -42,14 +68,11 @@ static bc_status create_active(struct bc_partition *partition)
         .last_version = partition->last_version,
     };
     struct bc_segment *segment = NULL;
-    size_t length = strlen(partition->label);
     uint32_t slot;
     uint64_t position = partition->position_base;
     bc_status status;
 
-    /* A path that is too long keeps its end, the part that tells partitions apart. */
-    if (length > BC_SEGMENT_PATH_MAX) memcpy(header.path, partition->label + length - BC_SEGMENT_PATH_MAX, BC_SEGMENT_PATH_MAX);
-    else memcpy(header.path, partition->label, length);
+    bc_segment_set_path(&header, partition->label);
     status = bc_segment_create(partition->env->io, partition->dir_fd, BC_ACTIVE_NAME, &header, &segment);
     if (status != BITCASK_OK) return status;
     status = bc_partition_add_slot(partition, segment, &slot);
@@ -101,6 +124,7 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
 {
     struct bc_io *io = partition->env->io;
     struct bc_segment *old = partition->active;
+    uint32_t old_slot = partition->active_slot;
     char name[16];
     bc_status status;
 
@@ -118,42 +142,42 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     if (status != BITCASK_OK) return status;
     pthread_rwlock_wrlock(&partition->index_lock);
     memcpy(old->name, name, sizeof old->name);
+    partition->slots[old_slot].hint_bytes = 0; /* one of its beginning, at most */
     pthread_rwlock_unlock(&partition->index_lock);
+    partition->active_hinted = 0;
     partition->position_base += old->end;
     partition->active = NULL;
+    bc_partition_want_hints(partition);
     /* The sealed name before the next active.data: else a power cut could leave the new file under the old name. */
     status = bc_io_sync_dir(io, partition->dir_fd, name);
     if (status != BITCASK_OK) {
-        atomic_store(&partition->poisoned, true);
+        bc_partition_poison(partition);
         return status;
     }
     status = create_active(partition);
     if (status != BITCASK_OK) return status; /* the next append tries again */
     /* The new name before the first acknowledged byte in it. */
     status = bc_io_sync_dir(io, partition->dir_fd, BC_ACTIVE_NAME);
-    if (status != BITCASK_OK) atomic_store(&partition->poisoned, true);
+    if (status != BITCASK_OK) bc_partition_poison(partition);
+    /* Where nobody else comes by to make it. If a merge is at work, it stays wanted. */
+    if (status == BITCASK_OK && !partition->env->hints_wanted && pthread_mutex_trylock(&partition->files_lock) == 0) {
+        (void)bc_partition_hint_slot(partition, old_slot);
+        pthread_mutex_unlock(&partition->files_lock);
+    }
     return status;
-}
-
-static uint64_t last_reserve(const struct bc_partition *partition)
-{
-    uint64_t tombstones = (uint64_t)bc_index_count(partition->index) * TOMBSTONE_SIZE;
-
-    return LAST_RESERVE + (tombstones < TOMBSTONES_MAX ? tombstones : TOMBSTONES_MAX);
 }
 
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
 {
     struct bc_segment *active = partition->active;
-    uint64_t end = active->end, need = end + bytes, last = deletion ? 0 : last_reserve(partition), want, more;
+    uint64_t end = active->end, need = end + bytes, want, more;
     bc_status status;
 
     if (deletion && need <= partition->allocated) return BITCASK_OK;
-    need += partition->reserved + last;
+    need += partition->reserved + (deletion ? 0 : LAST_RESERVE);
     if (need <= partition->allocated || partition->cannot_allocate) return BITCASK_OK;
     /* Ahead of the need by half the log, so that a large partition asks seldom and a small one takes a block. */
     more = end / 2 < GROWTH_MAX ? end / 2 : GROWTH_MAX;
-    more = more > last ? more - last : 0;
     want = (need + more + BLOCK - 1) / BLOCK * BLOCK;
     status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
     if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {

@@ -22,9 +22,12 @@ static bc_status sync_names(struct bc_partition *partition)
  * nothing, so the partition is poisoned. */
 static bc_status sync_segment(struct bc_partition *partition, struct bc_segment *segment, bool names)
 {
-    bc_status status = segment ? bc_io_sync(partition->env->io, segment->fd, segment->name) : BITCASK_OK;
+    bc_status status = BITCASK_OK;
 
+    bc_foreground_begin(partition->env->foreground);
+    if (segment) status = bc_io_sync(partition->env->io, segment->fd, segment->name);
     if (status == BITCASK_OK && names) status = sync_names(partition);
+    bc_foreground_end(partition->env->foreground);
     if (status != BITCASK_OK) {
         atomic_store(&partition->poisoned, true);
         bc_env_log(partition->env, BITCASK_LOG_ERROR,

@@ -157,16 +157,17 @@ static void apply(struct bc_partition *partition, const struct encoded *encoded,
 
         if (record->flags & BC_RECORD_TOMBSTONE) {
             had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
+            partition->slots[partition->active_slot].tombstone_bytes += bc_record_size(record);
             partition->deletes++;
         } else {
             bc_entry_from_record(partition->active_slot, encoded[i].offset, record, &encoded[i].attrs, &entry);
             status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
             assert(status == BITCASK_OK);
             (void)status;
-            partition->live_bytes += entry.record_size;
+            bc_slot_gains(partition, &entry);
             partition->puts++;
         }
-        if (had) partition->live_bytes -= old.record_size;
+        if (had) bc_slot_loses(partition, &old);
     }
 }
 
@@ -234,6 +235,7 @@ static bc_status write_out(struct bc_partition *partition, const uint8_t *mark, 
     struct bc_segment *active = partition->active;
     uint64_t offset = active->end;
     int first = 2;
+    bc_status status;
 
     if (mark_size > 0) iov[--first] = (struct iovec){(void *)(uintptr_t)mark, (size_t)mark_size};
     if (partition->carry_size > 0) {
@@ -242,7 +244,10 @@ static bc_status write_out(struct bc_partition *partition, const uint8_t *mark, 
         iov[--first] = (struct iovec){partition->carry, partition->carry_size};
         offset = partition->carry_from;
     }
-    return bc_io_write(partition->env->io, active->fd, active->name, iov + first, pieces + 2 - first, offset);
+    bc_foreground_begin(partition->env->foreground);
+    status = bc_io_write(partition->env->io, active->fd, active->name, iov + first, pieces + 2 - first, offset);
+    bc_foreground_end(partition->env->foreground);
+    return status;
 }
 
 void bc_partition_carry_written(struct bc_partition *partition)
@@ -301,6 +306,7 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
     bool deletion = true;
     bc_status status = bc_partition_writable(partition);
 
+    if (status == BITCASK_OK) status = bc_partition_warm_locked(partition);
     if (status != BITCASK_OK || count == 0) return status;
     for (size_t i = 0; i < count; i++) {
         key_bytes += writes[i].key_size;

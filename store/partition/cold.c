@@ -1,0 +1,168 @@
+/* cold.c - see cold.h.
+ */
+#include "partition/cold.h"
+
+#include <string.h>
+
+#include "index/hash_index.h"
+#include "log/hint.h"
+#include "partition/load.h"
+#include "partition/recover.h"
+
+#define HOT_LEAST 1000u /* look-ups that read something, before the index is built */
+#define HOT_SHARE 16u   /* and one for so many keys: loading a key costs about a sixteenth of such a look-up */
+
+/* Whether nothing is behind the hinted part of the active segment but the mark of a clean close. */
+static bool ends_in_mark(struct bc_segment *segment, uint64_t hinted)
+{
+    struct bc_buffer buffer = {0};
+    struct bc_record record;
+    uint8_t value[8];
+    bool mark = false;
+
+    if (hinted == segment->end) return true;
+    if (segment->end - hinted > BC_RECORD_HEAD_SIZE + 2 + sizeof value) return false;
+    if (bc_segment_read_front(segment, hinted, &buffer, &record) == BITCASK_OK && bc_record_is_mark(&record) &&
+        record.value_size == sizeof value && hinted + bc_record_size(&record) == segment->end &&
+        bc_segment_read_value(segment, hinted, &record, value) == BITCASK_OK)
+        mark = bc_get_u64(value) == hinted;
+    bc_buffer_release(&buffer);
+    return mark;
+}
+
+void bc_cold_release(struct bc_partition *partition)
+{
+    for (uint32_t i = 0; i < partition->slot_count; i++) bc_hint_close(&partition->slots[i].hint);
+}
+
+static bool open_hint(struct bc_partition *partition, uint32_t slot, bool active)
+{
+    struct bc_slot *place = &partition->slots[slot];
+    struct bc_segment *segment = place->segment;
+    const struct bc_hint_head *head, wanted = {
+        .segment_id = segment->segment_id, .generation = segment->generation, .data_size = segment->end};
+
+    if (active && segment->end == segment->header_size) return true;
+    /* What is wrong with one is told when the segment is loaded without it. */
+    if (bc_hint_open(partition->env->io, partition->dir_fd, &wanted, !active, &place->hint) != BITCASK_OK) return false;
+    head = bc_hint_head(place->hint);
+    if (active && !ends_in_mark(segment, head->data_size)) return false;
+    place->hint_bytes = bc_hint_file_size(place->hint);
+    place->tombstone_bytes = head->tombstone_bytes;
+    partition->cold_keys += head->keys;
+    if (head->last_version > partition->last_version && head->last_version <= BC_VERSION_MAX)
+        partition->last_version = head->last_version;
+    return true;
+}
+
+bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *cold)
+{
+    uint32_t count = partition->slot_count;
+    uint64_t last_version = partition->last_version, hinted;
+    bool all = count > 0;
+
+    /* The active one first: after a crash it has none, and the others need not be looked at twice. */
+    for (uint32_t i = count; i-- > 0 && all;) all = open_hint(partition, i, has_active && i + 1 == count);
+    bc_detail_clear();
+    *cold = all;
+    if (!all) {
+        bc_cold_release(partition);
+        partition->cold_keys = 0;
+        for (uint32_t i = 0; i < count; i++)
+            partition->slots[i].hint_bytes = partition->slots[i].tombstone_bytes = 0;
+        partition->last_version = last_version;
+        return BITCASK_OK;
+    }
+    atomic_store(&partition->cold, true);
+    if (!has_active) return BITCASK_OK;
+    hinted = partition->slots[count - 1].hint ? bc_hint_head(partition->slots[count - 1].hint)->data_size
+                                              : partition->slots[count - 1].segment->header_size;
+    return bc_recover_closed(partition, count - 1, hinted);
+}
+
+bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry)
+{
+    uint64_t hash = bc_hash_key(key, key_size);
+    struct bc_buffer buffer = {0};
+    bc_status status = BITCASK_NOT_FOUND;
+
+    /* The newest first: the first that knows the key has its last record. Places are in the order of ids. */
+    for (uint32_t i = partition->slot_count; i-- > 0 && status == BITCASK_NOT_FOUND;) {
+        const struct bc_hint *hint = partition->slots[i].hint;
+        struct bc_hint_entry hinted;
+
+        if (!hint) continue; /* nothing in it */
+        if (!bc_hint_may_contain(hint, hash)) {
+            partition->bloom_misses++;
+            continue;
+        }
+        partition->bloom_hits++;
+        partition->cold_reads++;
+        status = bc_hint_find(hint, key, key_size, &buffer, &hinted);
+        if (status != BITCASK_OK) continue;
+        if (hinted.flags & BC_HINT_TOMBSTONE) {
+            status = BITCASK_NOT_FOUND;
+            break;
+        }
+        if (hinted.version > BC_VERSION_MAX) status = BITCASK_CORRUPT;
+        else if (entry) bc_entry_from_hint(i, &hinted, entry);
+    }
+    bc_buffer_release(&buffer);
+    return status;
+}
+
+bool bc_cold_is_hot(const struct bc_partition *partition)
+{
+    return partition->cold_reads > HOT_LEAST + partition->cold_keys / HOT_SHARE;
+}
+
+/* ---- getting warm ---- */
+
+/* Loads one segment of a cold partition, from the hint that is open, else from its data. */
+static bc_status warm_slot(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
+    uint64_t end = segment->end;
+    bc_status status = BITCASK_OK;
+
+    if (partition->slots[slot].hint) status = bc_load_hint(partition, slot, partition->slots[slot].hint);
+    if (status != BITCASK_CORRUPT && status != BITCASK_IO) return status;
+    partition->slots[slot].hint_bytes = partition->slots[slot].tombstone_bytes = 0;
+    if (segment == partition->active) partition->active_hinted = 0;
+    else bc_partition_want_hints(partition);
+    status = bc_loader_load(&loader, segment->header_size, &end, end);
+    bc_loader_release(&loader);
+    return status;
+}
+
+bc_status bc_partition_warm_locked(struct bc_partition *partition)
+{
+    bc_status status = BITCASK_OK;
+
+    if (!atomic_load(&partition->cold)) return BITCASK_OK;
+    /* An earlier try may have failed half-way. */
+    bc_index_close(&partition->index);
+    status = bc_index_open(&partition->index);
+    for (uint32_t i = 0; i < partition->slot_count; i++)
+        partition->slots[i].live_bytes = partition->slots[i].live_keys = 0;
+    /* Readers go on meanwhile: they look at hints and segments, which stay, and not at index and counts. */
+    for (uint32_t i = 0; i < partition->slot_count && status == BITCASK_OK; i++) status = warm_slot(partition, i);
+    if (status != BITCASK_OK) return status;
+    pthread_rwlock_wrlock(&partition->index_lock);
+    atomic_store(&partition->cold, false);
+    bc_cold_release(partition);
+    pthread_rwlock_unlock(&partition->index_lock);
+    return BITCASK_OK;
+}
+
+bc_status bc_partition_warm(struct bc_partition *partition)
+{
+    bc_status status = BITCASK_OK;
+
+    if (!atomic_load(&partition->cold)) return BITCASK_OK;
+    pthread_mutex_lock(&partition->write_lock);
+    status = bc_partition_warm_locked(partition);
+    pthread_mutex_unlock(&partition->write_lock);
+    return status;
+}
