@@ -188,8 +188,9 @@ static bool is_taken(struct bitcask *db, int byte)
     return false;
 }
 
-/* Takes the writer's locks. Waits only for a writer that is closing. */
-static bc_status lock_writer(struct bitcask *db, unsigned wait_ms)
+/* Takes the writer's locks, or, exclusive, repair's, which keep readers out as well. Waits only for a writer that is
+ * closing. */
+static bc_status lock_writer(struct bitcask *db, unsigned wait_ms, bool exclusive)
 {
     unsigned grace = wait_ms > GRACE_MS ? GRACE_MS : wait_ms > PROBE_MS ? wait_ms : PROBE_MS;
     char text[32];
@@ -205,7 +206,10 @@ static bc_status lock_writer(struct bitcask *db, unsigned wait_ms)
         if (waited >= (closing && wait_ms > grace ? wait_ms : grace)) return in_use(db);
         pause_ms(POLL_MS);
     }
-    if (status == BITCASK_OK) status = try_lock(db, BC_LOCK_SHARED, LOCK_READERS);
+    if (status == BITCASK_OK)
+        status = try_lock(db, exclusive ? BC_LOCK_EXCLUSIVE : BC_LOCK_SHARED, LOCK_READERS);
+    if (status == BITCASK_IN_USE && exclusive)
+        return bc_fail(status, "%s is being read by another process; a repair needs it alone: end that first", db->path);
     if (status == BITCASK_IN_USE) return bc_fail(status, "%s is being repaired; wait for that to end", db->path);
     for (int i = 0; status == BITCASK_OK && i < 100; i++) {
         status = try_lock(db, BC_LOCK_EXCLUSIVE, LOCK_SERVING); /* somebody may be probing it just now */
@@ -294,13 +298,27 @@ bc_status bc_store_dir_open(struct bitcask *db, const bitcask_options *options)
         status = lock_reader(db, options->lock_wait_ms);
     } else {
         status = bc_io_open(db->env.io, db->dir_fd, LOCK, BC_OPEN_WRITE | BC_OPEN_CREATE, &db->lock_fd);
-        if (status == BITCASK_OK) status = lock_writer(db, options->lock_wait_ms);
+        if (status == BITCASK_OK) status = lock_writer(db, options->lock_wait_ms, false);
         /* Looked at again: another process may have created it while this one waited for the lock. */
         if (status == BITCASK_OK && !content.marker) status = list_content(db, &content);
         if (status == BITCASK_OK && !content.marker) status = create_store(db);
         /* A marker that is there may have got its name from a process that was killed before it synced that. */
         else if (status == BITCASK_OK) status = bc_io_sync_dir(db->env.io, db->dir_fd, db->path);
     }
+    if (status != BITCASK_OK) return status;
+    return bc_io_open(db->env.io, db->dir_fd, PARTITIONS, BC_OPEN_READ | BC_OPEN_DIRECTORY, &db->env.partitions_fd);
+}
+
+bc_status bc_store_dir_open_for_repair(struct bitcask *db)
+{
+    bc_status status = open_directory(db, false);
+
+    if (status == BITCASK_OK) status = check_marker(db);
+    if (status == BITCASK_NOT_FOUND && db->dir_fd >= 0)
+        status = bc_fail(BITCASK_NOT_A_STORE, "%s is not a store: it has no file STORE", db->path);
+    if (status == BITCASK_OK)
+        status = bc_io_open(db->env.io, db->dir_fd, LOCK, BC_OPEN_WRITE | BC_OPEN_CREATE, &db->lock_fd);
+    if (status == BITCASK_OK) status = lock_writer(db, 0, true);
     if (status != BITCASK_OK) return status;
     return bc_io_open(db->env.io, db->dir_fd, PARTITIONS, BC_OPEN_READ | BC_OPEN_DIRECTORY, &db->env.partitions_fd);
 }
