@@ -8,7 +8,6 @@
 
 #include "db/batch.h"
 #include "db/db.h"
-#include "db/dump.h"
 #include "db/query.h"
 #include "partition/derived_ino.h"
 
@@ -107,9 +106,11 @@ bitcask_status bitcask_sync(bitcask *db)
 
 static bc_status add_stats(void *context, struct bitcask_partition *node, struct bc_partition *instance)
 {
+    bc_status status = bc_partition_warm(instance); /* only an index can count */
+
     (void)node;
-    bc_partition_stats(instance, context);
-    return BITCASK_OK;
+    if (status == BITCASK_OK) bc_partition_stats(instance, context);
+    return status;
 }
 
 bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
@@ -121,6 +122,10 @@ bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
     stats->puts += db->closed_puts;
     stats->deletes += db->closed_deletes;
     stats->gets += db->closed_gets;
+    stats->merges += db->closed_merges;
+    stats->merge_ns += db->closed_merge_ns;
+    stats->merge_reclaimed_bytes += db->closed_merge_reclaimed_bytes;
+    if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
     stats->partition_opens = db->partition_opens;
     stats->partition_closes = db->partition_closes;
     pthread_mutex_unlock(&db->nodes_lock);
@@ -251,7 +256,7 @@ bitcask_status bitcask_partition_stat(bitcask_partition *partition, bitcask_entr
     ENTER();
     bc_status status = find_own_record(partition, &own);
     if (status != BITCASK_OK) return status;
-    status = bc_node_pin(own.node, &instance);
+    status = bc_node_pin_reading(own.node, &instance);
     if (status == BITCASK_OK) {
         status = bc_partition_find(instance, own.key, own.key_size, &found);
         bc_node_unpin(own.node);
@@ -288,7 +293,7 @@ bitcask_status bitcask_partition_xattrs(bitcask_partition *partition, bitcask_va
     ENTER();
     bc_status status = find_own_record(partition, &own);
     if (status != BITCASK_OK) return status;
-    status = bc_node_pin(own.node, &instance);
+    status = bc_node_pin_reading(own.node, &instance);
     if (status == BITCASK_OK) {
         status = bc_partition_pin(instance, own.key, own.key_size, &value);
         bc_node_unpin(own.node);
@@ -355,7 +360,7 @@ bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_
 
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = bc_node_pin(partition, &instance);
+    if (status == BITCASK_OK) status = bc_node_pin_reading(partition, &instance);
     if (status != BITCASK_OK) return status;
     status = bc_partition_find(instance, key, key_size, &found);
     bc_node_unpin(partition);
@@ -370,7 +375,7 @@ bitcask_status bitcask_pin(bitcask_partition *partition, const void *key, size_t
 
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = bc_node_pin(partition, &instance);
+    if (status == BITCASK_OK) status = bc_node_pin_reading(partition, &instance);
     if (status != BITCASK_OK) return status;
     status = bc_partition_pin(instance, key, key_size, &pinned);
     bc_node_unpin(partition);
@@ -553,21 +558,4 @@ bitcask_status bitcask_query_next(bitcask_query *query, bitcask_entry *entry)
 void bitcask_query_close(bitcask_query **query)
 {
     bc_query_close(query);
-}
-
-/* ---- looking inside ---- */
-
-bitcask_status bitcask_dump(bitcask_partition *partition,
-                            bool (*visit)(void *context, const bitcask_dump_record *record), void *context)
-{
-    ENTER();
-    return bc_dump_partition(partition, visit, context);
-}
-
-bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, const bitcask_dump_record *record),
-                                 void *context)
-{
-    ENTER();
-    if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the file is empty");
-    return bc_dump_file(bc_io_posix(), path, visit, context);
 }

@@ -10,11 +10,11 @@
 /* One rename under way. */
 struct bc_move {
     const bitcask_move_item *item;
-    struct bc_partition *from, *to;    /* pinned by the round */
-    struct bc_value *source, *target;  /* loaded; target for an exchange only */
+    struct bc_partition *from, *to;     /* pinned by the round */
+    struct bc_value *source, *target;   /* loaded; target for an exchange only */
     struct bitcask_partition *replaced; /* a partition at the target, or NULL; counted and pinned */
     struct bc_partition *replaced_instance;
-    bool replacing; /* it is empty, takes no more writes, and vanishes with the move */
+    bool replacing;               /* it is empty, takes no more writes, and vanishes with the move */
     struct bc_write put, removal; /* at the target; at the source: a tombstone, or the target's record */
 };
 

@@ -1,0 +1,133 @@
+/* bitcask_maintain.c - the public API, second part: merging, verifying, looking inside. See bitcask.c.
+ */
+#include "bitcask.h"
+
+#include "db/dump.h"
+#include "db/maintain.h"
+
+#define ENTER() bc_detail_clear()
+
+/* ---- space and soundness ---- */
+
+static bitcask_status check_flags(unsigned flags, unsigned allowed)
+{
+    return flags & ~allowed ? bc_fail(BITCASK_BAD_ARGUMENT, "flags of an unknown kind are set") : BITCASK_OK;
+}
+
+bitcask_status bitcask_merge(bitcask_partition *partition, const bitcask_merge_options *options,
+                             bitcask_merge_result *result)
+{
+    static const bitcask_merge_options none = {0};
+    bitcask_merge_result unwanted;
+    bitcask_status status;
+
+    ENTER();
+    status = check_flags(options ? options->flags : 0, BITCASK_BELOW | BITCASK_MERGE_FULL);
+    if (status != BITCASK_OK) return status;
+    return bc_db_merge(partition, options ? options : &none, result ? result : &unwanted);
+}
+
+bitcask_status bitcask_rotate(bitcask_partition *partition, unsigned flags)
+{
+    bitcask_status status;
+
+    ENTER();
+    status = check_flags(flags, BITCASK_BELOW);
+    return status == BITCASK_OK ? bc_db_rotate(partition, flags) : status;
+}
+
+bitcask_status bitcask_verify(bitcask_partition *partition, const bitcask_verify_options *options,
+                              bitcask_verify_result *result)
+{
+    static const bitcask_verify_options none = {0};
+    bitcask_verify_result unwanted;
+    bitcask_status status;
+
+    ENTER();
+    status = check_flags(options ? options->flags : 0, BITCASK_BELOW);
+    if (status != BITCASK_OK) return status;
+    return bc_db_verify(partition, options ? options : &none, result ? result : &unwanted);
+}
+
+bitcask_status bitcask_repair(const char *path, const char *partition, const bitcask_verify_options *options,
+                              bitcask_verify_result *result)
+{
+    static const bitcask_verify_options none = {0};
+    bitcask_verify_result unwanted;
+    bitcask_status status;
+
+    ENTER();
+    if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the store is empty");
+    status = check_flags(options ? options->flags : 0, BITCASK_BELOW);
+    if (status != BITCASK_OK) return status;
+    return bc_db_repair(bc_io_posix(), path, partition ? partition : "", options ? options : &none,
+                        result ? result : &unwanted);
+}
+
+bitcask_status bitcask_set_scheduler(bitcask *db, bool on)
+{
+    ENTER();
+    return bc_db_set_scheduler(db, on);
+}
+
+bitcask_status bitcask_set_throttle(bitcask *db, uint64_t bytes_per_s)
+{
+    ENTER();
+    if (bytes_per_s > 0 && bytes_per_s < BC_MERGE_RATE_MIN)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "merges need at least %u bytes a second, or 0 for no limit",
+                       BC_MERGE_RATE_MIN);
+    bc_throttle_set(&db->maintenance->throttle, bytes_per_s);
+    return BITCASK_OK;
+}
+
+void bitcask_get_activity(bitcask *db, bitcask_activity *activity)
+{
+    bc_db_get_activity(db, activity);
+}
+
+bitcask_status bitcask_segments(bitcask_partition *partition,
+                                bool (*visit)(void *context, const bitcask_segment_info *segment), void *context)
+{
+    struct bc_partition *instance;
+    bitcask_status status;
+
+    ENTER();
+    status = bc_node_pin(partition, &instance);
+    if (status != BITCASK_OK) return status;
+    status = bc_partition_segments(instance, visit, context);
+    bc_node_unpin(partition);
+    return status;
+}
+
+bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, size_t key_size,
+                              bitcask_location *location)
+{
+    struct bc_partition *instance;
+    bitcask_status status;
+
+    ENTER();
+    status = bitcask_check_name(key, key_size);
+    if (status != BITCASK_OK) return status;
+    status = bc_node_pin(partition, &instance);
+    if (status != BITCASK_OK) return status;
+    status = bc_partition_locate(instance, key, key_size, location);
+    bc_node_unpin(partition);
+    return status;
+}
+
+/* ---- looking inside ---- */
+
+bitcask_status bitcask_dump(bitcask_partition *partition,
+                            bool (*visit)(void *context, const bitcask_dump_record *record), void *context)
+{
+    ENTER();
+    return bc_dump_partition(partition, visit, context);
+}
+
+bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, const bitcask_dump_record *record),
+                                 void *context)
+{
+    ENTER();
+    if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the file is empty");
+    return bc_dump_file(bc_io_posix(), path, visit, context);
+}
