@@ -4,40 +4,10 @@
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=cli_lib.sh
+. "$(dirname "$0")/cli_lib.sh"
 setup
 cd "$TEST_DIR" || exit 1
-
-# run STATUS COMMAND...: the command must end with this status; what it prints goes to out and err. A failure must be
-# told in exactly one line that begins with the program's name; success must be silent on standard error.
-run() {
-    local wanted=$1 status=0
-    shift
-    "$@" >out 2>err || status=$?
-    equal "status of $*, which said '$(cat err)'" "$wanted" "$status"
-    if [ "$wanted" -eq 0 ]; then
-        equal "messages of $*" "" "$(cat err)"
-    else
-        equal "lines of message of $*: $(cat err)" 1 "$(wc -l <err)"
-        grep -q '^bitcask: ' err
-    fi
-}
-
-# says TEXT: the last run's message holds it.
-says() {
-    grep -qF -- "$1" err || {
-        echo "the message has no '$1': $(cat err)"
-        return 1
-    }
-}
-
-put() {
-    printf '%s' "$3" | "$BITCASK" put -p "$1" "$2"
-}
-
-# contents STORE: a sum over every file of a store and its name, to see whether anything was changed.
-contents() {
-    (cd "$1" && find . -type f -exec sha256sum {} + | sort)
-}
 
 # ---- put and get ----
 
@@ -249,11 +219,6 @@ stats_count_the_tree_below() {
     run 1 "$BITCASK" stats s17 none
 }
 
-# data_file STORE: the root partition's log.
-data_file() {
-    find "$1/partitions" -name active.data -size +0 -path '*0000000000000000*'
-}
-
 dump_shows_each_record() {
     put s18 $'a\n"b' hello
     "$BITCASK" del s18 $'a\n"b'
@@ -295,22 +260,6 @@ dump_refuses_foreign_files() {
         run 1 "$BITCASK" dump $file
         says $file
     done
-}
-
-# log_of STORE PATH: the data file whose header names that partition.
-log_of() {
-    local file
-    for file in "$1"/partitions/*/*/active.data; do
-        if "$BITCASK" dump "$file" | grep -qF "last known as \"$2\""; then echo "$file"; fi
-    done
-}
-
-# flip FILE OFFSET: changes one byte.
-flip() {
-    local byte
-    byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-    # shellcheck disable=SC2059
-    printf "\\x$(printf %02x $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 damaged_value_is_never_written() {
@@ -521,7 +470,7 @@ bad_names_are_refused_and_named() {
 wrong_usage_is_status_2() {
     local words
     for words in "" frob --frob -x "get" "get s" "get s a b" "put" "put s" "del s" "ls" "ls s a b" "ls --frob s" \
-        "get -l s a" "stats" "stats --frob s" "dump" "dump s a b" "put -f" "put s a b"; do
+        "get -l s a" "stats" "stats --frob s" "stats -s s a b" "dump" "dump s a b" "put -f" "put s a b"; do
         # shellcheck disable=SC2086
         run 2 "$BITCASK" $words </dev/null
         [ ! -e s ]
@@ -534,7 +483,7 @@ help_and_version() {
     run 0 "$BITCASK" --version
     grep -qE '^bitcask .*[0-9]+\.[0-9]+' out
     run 0 "$BITCASK" --help
-    for command in put get del ls stats dump; do
+    for command in put get del ls stats dump merge verify; do
         grep -q "^  $command " out
         "$BITCASK" $command --help >help 2>err
         grep -q "^Usage: bitcask $command " help
@@ -543,7 +492,7 @@ help_and_version() {
 
 manual_is_well_formed_and_whole() {
     local page=${abs_srcdir:-$TESTS_DIR/..}/man/bitcask.1 command
-    for command in put get del ls stats dump; do grep -q "^\.Cm $command\|^\.It Cm $command" "$page"; done
+    for command in put get del ls stats dump merge verify; do grep -q "^\.Cm $command\|^\.It Cm $command" "$page"; done
     command -v mandoc >/dev/null || skip_check "no mandoc"
     mandoc -Tlint -W warning "$page"
 }

@@ -23,6 +23,10 @@ struct level {
  * nested is up to whoever writes the store. */
 struct survey {
     const struct cli_store *store;
+    bool json;
+    bool list_segments;       /* as they come, ahead of the sum: there may be many */
+    uint64_t segments_listed; /* so far */
+    const char *path;         /* of the partition whose segments are being listed */
     uint64_t partitions;
     bitcask_stats sum;
     struct level *levels;
@@ -43,6 +47,38 @@ static void survey_add(struct survey *survey, const bitcask_stats *stats)
     sum->index_bytes += stats->index_bytes;
     sum->key_bytes += stats->key_bytes;
     sum->damaged_regions += stats->damaged_regions;
+    sum->tombstone_bytes += stats->tombstone_bytes;
+    sum->hint_bytes += stats->hint_bytes;
+}
+
+static bool print_segment(void *context, const bitcask_segment_info *segment)
+{
+    struct survey *survey = context;
+    uint64_t dead = segment->bytes > segment->live_bytes ? segment->bytes - segment->live_bytes : 0;
+    double dead_percent = segment->bytes ? 100.0 * (double)dead / (double)segment->bytes : 0;
+
+    survey->segments_listed++;
+    if (!survey->json) {
+        printf("%-11s %10" PRIu32 " %10" PRIu32 " %10" PRIu64 " %10" PRIu64 " %5.1f %10" PRIu64 " %10" PRIu64
+               " %10" PRIu64 " %-7s ",
+               segment->file, segment->segment_id, segment->lowest_id, segment->bytes, segment->live_bytes,
+               dead_percent, segment->live_keys, segment->tombstone_bytes, segment->hint_bytes,
+               segment->damaged ? "DAMAGED" : "ok");
+        cli_print_path(stdout, survey->path);
+        putchar('\n');
+        return !ferror(stdout);
+    }
+    fputs(survey->segments_listed > 1 ? ", {" : "{", stdout);
+    cli_print_json_member(stdout, "partition", survey->path, strlen(survey->path));
+    fputs(", ", stdout);
+    cli_print_json_member(stdout, "file", segment->file, strlen(segment->file));
+    printf(", \"id\": %" PRIu32 ", \"lowest_id\": %" PRIu32 ", \"active\": %s, \"bytes\": %" PRIu64
+           ", \"live_bytes\": %" PRIu64 ", \"dead_percent\": %.1f, \"live_keys\": %" PRIu64
+           ", \"tombstone_bytes\": %" PRIu64 ", \"hint_bytes\": %" PRIu64 ", \"damaged\": %s}",
+           segment->segment_id, segment->lowest_id, segment->active ? "true" : "false", segment->bytes,
+           segment->live_bytes, dead_percent, segment->live_keys, segment->tombstone_bytes, segment->hint_bytes,
+           segment->damaged ? "true" : "false");
+    return !ferror(stdout);
 }
 
 /* Counts partition and puts it on the stack. Takes over partition and path, also when it fails. */
@@ -64,6 +100,8 @@ static void survey_enter(struct survey *survey, bitcask_partition *partition, ch
     }
     memset(&stats, 0, sizeof(stats));
     bitcask_status status = bitcask_partition_stats(partition, &stats);
+    survey->path = path;
+    if (status == BITCASK_OK && survey->list_segments) status = bitcask_segments(partition, print_segment, survey);
     if (status == BITCASK_OK) status = bitcask_query_open(partition, &only_partitions, &level.query);
     if (status == BITCASK_OK) {
         survey_add(survey, &stats);
@@ -106,7 +144,17 @@ static void survey_step(struct survey *survey)
     free(path);
 }
 
-static void print_survey(const struct survey *survey, bool json)
+/* What comes ahead of the segments. */
+static void print_segments_begin(const struct survey *survey)
+{
+    if (survey->json)
+        fputs("{\"segments\": [", stdout);
+    else
+        printf("%-11s %10s %10s %10s %10s %5s %10s %10s %10s %-7s %s\n", "file", "id", "lowest", "bytes", "live",
+               "dead%", "keys", "tombstones", "hint", "check", "partition");
+}
+
+static void print_survey(const struct survey *survey)
 {
     const bitcask_stats *sum = &survey->sum;
     const struct {
@@ -117,34 +165,50 @@ static void print_survey(const struct survey *survey, bool json)
         {"live_keys", "keys and partitions with a name", sum->live_keys},
         {"live_bytes", "bytes of records in use", sum->live_bytes},
         {"dead_bytes", "bytes of the data files that are not in use", sum->dead_bytes},
+        {"tombstone_bytes", "of these, deletions that older data may still need", sum->tombstone_bytes},
         {"data_bytes", "bytes of the data files", sum->data_bytes},
+        {"hint_bytes", "bytes of the hint files", sum->hint_bytes},
         {"segments", "data files", sum->segments},
         {"index_bytes", "bytes of memory that the indexes take, keys included", sum->index_bytes},
         {"key_bytes", "of these, the keys", sum->key_bytes},
         {"damaged_regions", "stretches of data files that fail their check", sum->damaged_regions},
     };
     const size_t count = sizeof(rows) / sizeof(rows[0]);
+    const char *before = "{";
+
+    if (survey->list_segments) {
+        fputs(survey->json ? "]" : "\n", stdout);
+        before = ", ";
+    }
     for (size_t i = 0; i < count; i++) {
-        if (json)
-            printf("%s\"%s\": %" PRIu64 "%s", i ? " " : "{", rows[i].name, rows[i].value, i + 1 < count ? "," : "}\n");
+        if (survey->json && survey->list_segments && strcmp(rows[i].name, "segments") == 0) continue; /* the array is */
+        if (survey->json)
+            printf("%s\"%s\": %" PRIu64, before, rows[i].name, rows[i].value);
         else
             printf("%-16s %15" PRIu64 "  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
+        before = ", ";
     }
+    if (survey->json) puts("}");
 }
 
 int cli_stats(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, CLI_OPTION_HELP}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"segments", no_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, CLI_OPTION_HELP},
+                                            {NULL, 0, NULL, 0}};
     struct cli_store store = {0};
     struct cli_path path = {0};
     bitcask_partition *partition = NULL;
-    bool json = false;
+    struct survey survey = {.store = &store};
 
-    for (int c; (c = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
-        if (c == CLI_OPTION_HELP) return cli_help("stats");
-        if (c != 'j') return CLI_USAGE;
-        json = true;
+    for (int c; (c = getopt_long(argc, argv, "jsh", options, NULL)) != -1;) {
+        switch (c) {
+        case CLI_OPTION_HELP: return cli_help("stats");
+        case 'j': survey.json = true; break;
+        case 's': survey.list_segments = true; break;
+        default: return CLI_USAGE;
+        }
     }
     int status = cli_check_operands("stats", argc, argv, optind, 1, 2);
     if (status != CLI_OK) return status;
@@ -155,11 +219,11 @@ int cli_stats(int argc, char **argv)
 
     bitcask_status opened = bitcask_partition_open(store.db, path.full, &partition);
     if (opened == BITCASK_OK) {
-        struct survey survey = {.store = &store};
+        if (survey.list_segments) print_segments_begin(&survey);
         survey_enter(&survey, partition, strdup(path.full));
         while (survey.depth > 0) survey_step(&survey);
         free(survey.levels);
-        print_survey(&survey, json);
+        print_survey(&survey);
         status = survey.status;
     } else {
         status = cli_fail(&store, path.full, opened);

@@ -49,7 +49,7 @@ static void tell_warnings(const struct cli_store *store)
     warnings.more = 0;
 }
 
-int cli_store_open(struct cli_store *store, const char *path, enum cli_access access)
+bitcask_status cli_store_try_open(struct cli_store *store, const char *path, enum cli_access access)
 {
     bitcask_options options;
     bitcask_options_init(&options);
@@ -63,7 +63,12 @@ int cli_store_open(struct cli_store *store, const char *path, enum cli_access ac
 
     store->path = path;
     store->db = NULL;
-    bitcask_status status = bitcask_open(path, &options, &store->db);
+    return bitcask_open(path, &options, &store->db);
+}
+
+int cli_store_open(struct cli_store *store, const char *path, enum cli_access access)
+{
+    bitcask_status status = cli_store_try_open(store, path, access);
     return status == BITCASK_OK ? CLI_OK : cli_fail(store, NULL, status);
 }
 
@@ -115,6 +120,7 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
         fputs(": ", stderr);
     }
     cli_print_name(stderr, text, CLI_ESCAPE_CONTROLS);
+    if (status == BITCASK_IN_USE && store->if_in_use) fprintf(stderr, "; %s", store->if_in_use);
     fputc('\n', stderr);
     return CLI_FAILED;
 }

@@ -9,7 +9,14 @@
 
 #include "bitcask.h"
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_DAMAGED = 1,    /* of verify: it was looked at, and is not sound */
+    CLI_NOT_RUN = 2,    /* of verify: it could not be looked at */
+    CLI_SIGNALLED = 128 /* and the signal's number: stopped by it, in good order */
+};
 
 #define CLI_LOCK_WAIT_MS 10000u /* umount(2) returns before the daemon has closed the store: wait for it */
 
@@ -17,12 +24,16 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 struct cli_store {
     const char *path; /* as given by the user; not owned */
     bitcask *db;
+    const char *if_in_use; /* a remedy of the command's own, added when the store is in use; NULL: none. Not owned */
 };
 
 enum cli_access { CLI_READ, CLI_WRITE, CLI_CREATE }; /* CREATE: write, and make the store if there is none */
 
 /* Opens the store at path; says why on failure. Returns an exit status. */
 int cli_store_open(struct cli_store *store, const char *path, enum cli_access access);
+
+/* The same without a word about a failure, which cli_fail() may then tell. */
+bitcask_status cli_store_try_open(struct cli_store *store, const char *path, enum cli_access access);
 
 /* Closes it; a failure (a sync that failed) is told and turns CLI_OK into CLI_FAILED. Returns the exit status. */
 int cli_store_close(struct cli_store *store, int status);
@@ -50,5 +61,7 @@ int cli_del(int argc, char **argv);
 int cli_ls(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_dump(int argc, char **argv);
+int cli_merge(int argc, char **argv);
+int cli_verify(int argc, char **argv);
 
 #endif

@@ -25,12 +25,29 @@ static const struct command {
      "  -l, --long        mode, owner, group, size in bytes, and mtime (UTC) of each\n"
      "\nPartitions end in a slash. On a terminal, bytes that it cannot print are shown as \\xNN.\n",
      cli_ls},
-    {"stats", "[--json] STORE [PATH]", "count keys and bytes of a partition and all below it",
-     "  -j, --json        as a JSON object\n", cli_stats},
+    {"stats", "[-j] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
+     "  -j, --json        as a JSON object\n"
+     "  -s, --segments    list each data file as well\n",
+     cli_stats},
     {"dump", "STORE [PATH] | FILE.data", "show the records of a partition, or of one data file",
      "Prints each record with its offset, its size, the state of its checksums, version, sizes, flags and key; of\n"
      "a damaged file too, and then ends with status 1.\n",
      cli_dump},
+    {"merge", "[OPTION]... STORE [PATH]", "give back the space of what was replaced or deleted",
+     "  --full            rewrite everything, not only where space comes back\n"
+     "  --rate BYTES      write at most BYTES a second; K, M and G are understood: 500K, 20M\n"
+     "  -q, --quiet       no progress bar, and no line at the end\n"
+     "\nMerges PATH, or the root partition, and all below it. It can be stopped at any time, ^C included, and loses\n"
+     "nothing. Of a store that is mounted: echo merge > MNT/.bitcask/control\n",
+     cli_merge},
+    {"verify", "[OPTION]... STORE [PATH]", "read everything and check it",
+     "  --repair          set damaged data files aside, as *.damaged, and keep all that is good in them;\n"
+     "                    nobody may use the store meanwhile\n"
+     "  -j, --json        one JSON object a line: each finding, then the summary\n"
+     "  -q, --quiet       no progress bar and no summary, just the findings\n"
+     "\nLooks at PATH, or the root partition, and all below it. Without --repair nothing is changed.\n"
+     "Exit status: 0 sound, 1 damage was found (and repaired, if so asked), 2 it could not be looked at.\n",
+     cli_verify},
 };
 
 static const size_t command_count = sizeof(commands) / sizeof(commands[0]);
@@ -44,7 +61,7 @@ static int help_all(void)
         printf("  %-6s %-27s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     fputs("\nbitcask COMMAND --help says more of a command, bitcask --version which release this is.\n"
           "Reading works beside a mount of the same store; to write, go through the mount or unmount first.\n"
-          "Exit status: 0 done, 1 failed, 2 wrong usage.\n",
+          "Exit status: 0 done, 1 failed, 2 wrong usage; verify: 0 sound, 1 damaged, 2 could not look.\n",
           stdout);
     return cli_finish_output(CLI_OK);
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,6 +62,56 @@ void cli_print_bytes(FILE *out, const void *name, size_t size, enum cli_escape e
 void cli_print_name(FILE *out, const char *name, enum cli_escape escape)
 {
     cli_print_bytes(out, name, strlen(name), escape);
+}
+
+void cli_print_path(FILE *out, const char *path)
+{
+    cli_print_name(out, *path ? path : "/", CLI_ESCAPE_QUOTED);
+}
+
+/* The size in bytes of the UTF-8 sequence that bytes begin with; 0: they begin with none. */
+static size_t utf8_size(const unsigned char *bytes, size_t size)
+{
+    /* What the second byte may be keeps out overlong forms, surrogates, and what is beyond U+10FFFF. */
+    unsigned char first = bytes[0], least = 0x80, most = 0xbf;
+    size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+
+    if (length < 2) return length;
+    if (length > size) return 0;
+    if (first == 0xe0) least = 0xa0;
+    if (first == 0xed) most = 0x9f;
+    if (first == 0xf0) least = 0x90;
+    if (first == 0xf4) most = 0x8f;
+    if (bytes[1] < least || bytes[1] > most) return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((bytes[i] & 0xc0) != 0x80) return 0;
+    return length;
+}
+
+void cli_print_json_member(FILE *out, const char *name, const void *text, size_t size)
+{
+    const unsigned char *bytes = text;
+    bool whole = true;
+
+    fprintf(out, "\"%s\": \"", name);
+    for (size_t at = 0, length; at < size; at += length) {
+        length = utf8_size(bytes + at, size - at);
+        if (length == 0) {
+            whole = false;
+            length = 1;
+            fputs("\\ufffd", out);
+        } else if (bytes[at] < 0x20 || bytes[at] == 0x7f) {
+            fprintf(out, "\\u%04x", bytes[at]);
+        } else {
+            if (bytes[at] == '"' || bytes[at] == '\\') fputc('\\', out);
+            fwrite(bytes + at, 1, length, out);
+        }
+    }
+    fputc('"', out);
+    if (whole) return;
+    fprintf(out, ", \"%s_hex\": \"", name);
+    for (size_t i = 0; i < size; i++) fprintf(out, "%02x", bytes[i]);
+    fputc('"', out);
 }
 
 enum cli_escape cli_output_escape(void)

@@ -16,6 +16,13 @@ enum cli_escape {
 void cli_print_bytes(FILE *out, const void *name, size_t size, enum cli_escape escape);
 void cli_print_name(FILE *out, const char *name, enum cli_escape escape);
 
+/* Prints a partition's path for a line of text, as CLI_ESCAPE_QUOTED; the root's is "/". */
+void cli_print_path(FILE *out, const char *path);
+
+/* Prints the members "name": "text" of a JSON object. JSON is UTF-8 and names are not: where text is none, each byte
+ * of it that does not belong is shown as U+FFFD, and a second member, "name_hex", has all of the bytes. */
+void cli_print_json_member(FILE *out, const char *name, const void *text, size_t size);
+
 /* CLI_ESCAPE_CONTROLS where standard output is a terminal, else CLI_ESCAPE_NOTHING. */
 enum cli_escape cli_output_escape(void);
 
