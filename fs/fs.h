@@ -11,8 +11,8 @@
  *                        rmdir holds two, parent before child; the tree's shape cannot change meanwhile.
  *   3. inode->lock       One node: attributes, pending content, state. Parent and name are written under 1 and 2
  *                        and this one, so each of them is enough to read them.
- *   4. leaves            nodes->table_lock, dirty_lock, moves_lock, commit_lock, cache_lock: one at a time, and nothing
- *                        but memory is touched under them.
+ *   4. leaves            nodes->table_lock, dirty_lock, moves_lock, commit_lock, cache_lock, jobs->lock: one at a time,
+ *                        and nothing but memory is touched under them.
  *
  * No lock is held over an fsync, but: under sync=always; in rmdir, where the store syncs the parent's log; and in a
  * rename that exchanges two names of different directories or replaces a directory there, which the store syncs at
@@ -30,12 +30,20 @@
 #include "bitcask.h"
 #include "options.h"
 
+#include <stdatomic.h>
+
+struct bcfs_jobs;  /* jobs.h */
 struct bcfs_nodes; /* inode.h */
 
 struct bcfs {
     struct bcfs_options options; /* fixed before bcfs_start() */
     bitcask *db;                 /* opened before bcfs_start(), closed after bcfs_stop() */
-    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop() */
+    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop(), as the next four */
+    struct bcfs_jobs *jobs;
+    uid_t owner_uid; /* who runs the daemon, and may command it */
+    gid_t owner_gid;
+    int64_t started_ns;
+    atomic_bool ending; /* the mount comes to its end: commands at work give up */
 };
 
 /* The operations of the session; its userdata is a struct bcfs. */

@@ -5,6 +5,7 @@
  */
 #include "inode.h"
 
+#include "control.h"
 #include "dirty.h"
 #include "pending.h"
 #include "value_cache.h"
@@ -175,6 +176,7 @@ static void free_inode(struct bcfs *fs, struct bcfs_inode *inode)
         (void)pthread_mutex_destroy(&inode->dir->lock);
         free(inode->dir);
     }
+    bcfs_control_free(inode->control);
     (void)pthread_mutex_destroy(&inode->lock);
     free(inode->name);
     free(inode);
@@ -199,8 +201,9 @@ void bcfs_tables_release(struct bcfs *fs)
     nodes->by_ino = NULL;
 }
 
-struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
-                                  bool is_dir, uint64_t ino)
+/* shared: the number may be that of other nodes too. */
+static struct bcfs_inode *make_inode(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                     bool is_dir, uint64_t ino, bool shared)
 {
     struct bcfs_nodes *nodes = fs->nodes;
     struct bcfs_inode *inode = calloc(1, sizeof(*inode));
@@ -226,12 +229,24 @@ struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, co
     }
     atomic_init(&inode->refs, 1);
     (void)pthread_mutex_lock(&nodes->table_lock);
-    inode->ino = ino_taken(nodes, ino) ? draw_ino(nodes) : ino;
+    inode->ino = !shared && ino_taken(nodes, ino) ? draw_ino(nodes) : ino;
     /* Half full: each further node of a chain is a cache miss, and a bucket is small beside a node. */
     if (nodes->count * 2 >= nodes->buckets) grow_tables(nodes);
     link_ino(nodes, inode);
     (void)pthread_mutex_unlock(&nodes->table_lock);
     return inode;
+}
+
+struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                  bool is_dir, uint64_t ino)
+{
+    return make_inode(fs, parent, name, name_size, is_dir, ino, false);
+}
+
+struct bcfs_inode *bcfs_inode_new_shared(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                         uint64_t ino)
+{
+    return make_inode(fs, parent, name, name_size, false, ino, true);
 }
 
 void bcfs_inode_publish(struct bcfs *fs, struct bcfs_inode *inode)

@@ -6,8 +6,8 @@
  * FUSE_ROOT_ID), so it is good exactly as long as the kernel holds a lookup.
  *
  * Invariants: a named node is in the table of names under (parent, name), and holds a reference on its parent; every
- * node is in the table of numbers, and no two known nodes have the same number. A directory's overlay holds its
- * nodes in state BCFS_NEW and BCFS_MOVED, and no others.
+ * node is in the table of numbers, and no two known nodes have the same number, but for those of one control file
+ * (control.h). A directory's overlay holds its nodes in state BCFS_NEW and BCFS_MOVED, and no others.
  */
 #ifndef BCFS_INODE_H
 #define BCFS_INODE_H
@@ -33,6 +33,7 @@ enum { BCFS_DIRTY_CONTENT = 1u << 0, BCFS_DIRTY_ATTRS = 1u << 1 };
 
 struct bcfs_pending; /* pending.h: a file's content in memory */
 struct bcfs_move;    /* moves.h */
+struct bcfs_control; /* control.h */
 struct bcfs_dir;
 
 struct bcfs_inode {
@@ -62,7 +63,8 @@ struct bcfs_inode {
     int64_t expiry_ns; /* 0: none */
     uint64_t ino;      /* fixed before the node is in a table */
 
-    struct bcfs_dir *dir;         /* directories; fixed */
+    struct bcfs_dir *dir;         /* directories of the store; fixed */
+    struct bcfs_control *control; /* nodes below .bitcask; owned, fixed */
     struct bcfs_pending *pending; /* files: NULL when neither content nor changes are in memory; lock */
     struct bcfs_move *move;       /* MOVED: the queued move; as state */
 };
@@ -137,6 +139,10 @@ struct bcfs_nodes {
  * has it. NULL: no memory. parent's directory is locked, or the tree. */
 struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                                   bool is_dir, uint64_t ino);
+
+/* Makes a node for a control file, or for .bitcask: it keeps the number, whoever has it. */
+struct bcfs_inode *bcfs_inode_new_shared(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                         uint64_t ino);
 
 /* Puts a new node into the table of names. The directory is locked, or the tree. */
 void bcfs_inode_publish(struct bcfs *fs, struct bcfs_inode *inode);

@@ -69,6 +69,8 @@ static bool open_store(struct bcfs *fs)
     options.max_open = fs->options.max_open;
     options.lock_wait_ms = LOCK_WAIT_MS;
     if (fs->options.segment_size != 0) options.segment_size = fs->options.segment_size;
+    options.scheduler = fs->options.scheduler && !fs->options.read_only;
+    options.merge_bytes_per_s = fs->options.merge_bytes_per_s;
     options.log = bcfs_log_store_line;
 
     bitcask_status status = bitcask_open(fs->options.store, &options, &fs->db);

@@ -2,6 +2,7 @@
 #include "commit.h"
 #include "init.h"
 #include "inode.h"
+#include "jobs.h"
 #include "moves.h"
 #include "ops.h"
 
@@ -142,6 +143,8 @@ static void free_nodes(struct bcfs *fs)
     (void)pthread_rwlock_destroy(&nodes->tree);
     free(nodes);
     fs->nodes = NULL;
+    bcfs_jobs_free(fs->jobs);
+    fs->jobs = NULL;
 }
 
 bitcask_status bcfs_start(struct bcfs *fs)
@@ -151,11 +154,16 @@ bitcask_status bcfs_start(struct bcfs *fs)
     fs->nodes = calloc(1, sizeof(*fs->nodes));
     if (fs->nodes == NULL) return BITCASK_NO_MEMORY;
     fs->nodes->store_fd = -1;
+    fs->owner_uid = geteuid();
+    fs->owner_gid = getegid();
+    fs->started_ns = bcfs_now_ns(fs);
+    fs->jobs = bcfs_jobs_new();
     TAILQ_INIT(&fs->nodes->changed_dirs);
     TAILQ_INIT(&fs->nodes->attrs_dirs);
     TAILQ_INIT(&fs->nodes->moves);
     TAILQ_INIT(&fs->nodes->cached);
     status = init_locks(fs->nodes);
+    if (status == BITCASK_OK && fs->jobs == NULL) status = BITCASK_NO_MEMORY;
     if (status == BITCASK_OK) status = bcfs_tables_init(fs);
     if (status == BITCASK_OK) status = open_store_dir(fs);
     if (status == BITCASK_OK) status = make_root(fs);

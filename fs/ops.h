@@ -44,6 +44,8 @@ void bcfs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
 void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *info);
 void bcfs_op_readlink(fuse_req_t req, fuse_ino_t ino);
 void bcfs_op_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* xattrs.c */
 void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void bcfs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void bcfs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
@@ -61,7 +63,11 @@ static inline struct bcfs *bcfs_of(fuse_req_t req)
  * POISONED) is logged as well. */
 void bcfs_reply_status(fuse_req_t req, bitcask_status status);
 
-/* The name every directory has and no listing shows. */
+/* Locks the tree, shared, and a directory: what most operations on names hold. */
+void bcfs_lock_dir(struct bcfs *fs, struct bcfs_inode *dir);
+void bcfs_unlock_dir(struct bcfs *fs, struct bcfs_inode *dir);
+
+/* The name every directory has and no listing shows: control.h. */
 bool bcfs_name_is_reserved(const char *name);
 
 /* Clears setuid, and setgid where the group may execute, if the request being handled says so, or `always`. Not those

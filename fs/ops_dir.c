@@ -7,6 +7,7 @@
 #include "ops.h"
 
 #include "commit.h"
+#include "control.h"
 #include "log.h"
 #include "moves.h"
 #include "names.h"
@@ -27,7 +28,7 @@ void bcfs_reply_status(fuse_req_t req, bitcask_status status)
 
 bool bcfs_name_is_reserved(const char *name)
 {
-    return strcmp(name, ".bitcask") == 0;
+    return strcmp(name, BCFS_CONTROL_NAME) == 0;
 }
 
 bitcask_status bcfs_commit_if_asked(struct bcfs *fs, struct bcfs_inode *inode)
@@ -36,14 +37,13 @@ bitcask_status bcfs_commit_if_asked(struct bcfs *fs, struct bcfs_inode *inode)
     return inode->dir != NULL ? bcfs_commit_dir_attrs(fs, inode) : bcfs_commit_inode(fs, inode);
 }
 
-/* Shared, and the directory: what most operations on names hold. */
-static void lock_dir(struct bcfs *fs, struct bcfs_inode *parent)
+void bcfs_lock_dir(struct bcfs *fs, struct bcfs_inode *parent)
 {
     (void)pthread_rwlock_rdlock(&fs->nodes->tree);
     (void)pthread_mutex_lock(&parent->dir->lock);
 }
 
-static void unlock_dir(struct bcfs *fs, struct bcfs_inode *parent)
+void bcfs_unlock_dir(struct bcfs *fs, struct bcfs_inode *parent)
 {
     (void)pthread_mutex_unlock(&parent->dir->lock);
     (void)pthread_rwlock_unlock(&fs->nodes->tree);
@@ -73,6 +73,18 @@ static void reply_absent(fuse_req_t req)
     (void)fuse_reply_entry(req, &entry);
 }
 
+/* Answers what would make or remove .bitcask, with error, or something in it; false: the request is about neither. */
+static bool refused(fuse_req_t req, fuse_ino_t parent, const char *name, int error)
+{
+    if (bcfs_inode_of(bcfs_of(req), parent)->control != NULL) {
+        error = EPERM;
+    } else if (!bcfs_name_is_reserved(name)) {
+        return false;
+    }
+    (void)fuse_reply_err(req, error);
+    return true;
+}
+
 /* ---- finding ---- */
 
 void bcfs_op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
@@ -83,11 +95,15 @@ void bcfs_op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
     size_t name_size = strlen(name);
     bitcask_status status = bitcask_check_name(name, name_size);
 
+    if (parent->control != NULL || bcfs_name_is_reserved(name)) {
+        bcfs_control_lookup(req, parent, name);
+        return;
+    }
     if (status == BITCASK_BAD_NAME) status = BITCASK_NOT_FOUND;
     if (status == BITCASK_OK) {
-        lock_dir(fs, parent);
+        bcfs_lock_dir(fs, parent);
         status = bcfs_lookup_locked(fs, parent, name, name_size, &inode);
-        unlock_dir(fs, parent);
+        bcfs_unlock_dir(fs, parent);
     }
     if (status == BITCASK_OK) {
         reply_entry(req, inode);
@@ -259,14 +275,14 @@ static void make(fuse_req_t req, fuse_ino_t parent_id, struct wanted *wanted)
     do {
         if (concerned) status = bcfs_moves_complete(fs);
         if (status != BITCASK_OK) break;
-        lock_dir(fs, parent);
+        bcfs_lock_dir(fs, parent);
         status = check_free(fs, parent, wanted, &concerned);
         if (status == BITCASK_OK && !concerned) {
             status =
                 S_ISDIR(wanted->mode) ? make_dir(fs, parent, wanted, &inode) : make_file(fs, parent, wanted, &inode);
         }
         if (status == BITCASK_OK && !concerned) bcfs_touch_dir(fs, parent, wanted->now_ns);
-        unlock_dir(fs, parent);
+        bcfs_unlock_dir(fs, parent);
     } while (status == BITCASK_OK && concerned);
     if (status == BITCASK_OK) {
         status = bcfs_commit_if_asked(fs, inode);
@@ -283,10 +299,7 @@ void bcfs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 {
     struct wanted wanted = {.name = name, .mode = mode, .rdev = rdev};
 
-    if (bcfs_name_is_reserved(name)) {
-        (void)fuse_reply_err(req, EPERM);
-        return;
-    }
+    if (refused(req, parent, name, EEXIST)) return;
     if ((wanted.mode & S_IFMT) == 0) wanted.mode |= S_IFREG;
     make(req, parent, &wanted);
 }
@@ -295,10 +308,7 @@ void bcfs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 {
     struct wanted wanted = {.name = name, .mode = (mode & 07777) | S_IFDIR};
 
-    if (bcfs_name_is_reserved(name)) {
-        (void)fuse_reply_err(req, EEXIST);
-        return;
-    }
+    if (refused(req, parent, name, EEXIST)) return;
     make(req, parent, &wanted);
 }
 
@@ -306,10 +316,7 @@ void bcfs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, cons
 {
     struct wanted wanted = {.name = name, .mode = S_IFLNK | 0777, .target = target};
 
-    if (bcfs_name_is_reserved(name)) {
-        (void)fuse_reply_err(req, EPERM);
-        return;
-    }
+    if (refused(req, parent, name, EEXIST)) return;
     make(req, parent, &wanted);
 }
 
@@ -388,13 +395,13 @@ static bitcask_status remove_name(struct bcfs *fs, struct bcfs_inode *parent, co
 
         if (concerned) status = bcfs_moves_complete(fs);
         if (status != BITCASK_OK) break;
-        lock_dir(fs, parent);
+        bcfs_lock_dir(fs, parent);
         status = bcfs_lookup_locked(fs, parent, name, name_size, &removed.inode);
         concerned = status == BITCASK_OK && bcfs_moves_concern(parent, name, name_size, removed.inode);
         if (status == BITCASK_OK && !concerned) {
             status = is_dir ? remove_dir(fs, parent, &removed, &concerned) : remove_file(fs, parent, &removed);
         }
-        unlock_dir(fs, parent);
+        bcfs_unlock_dir(fs, parent);
         finish_removed(fs, &removed);
     } while (status == BITCASK_OK && concerned);
     return status;
@@ -404,9 +411,8 @@ void bcfs_op_unlink(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 {
     struct bcfs *fs = bcfs_of(req);
 
-    if (bcfs_name_is_reserved(name)) {
-        (void)fuse_reply_err(req, EPERM);
-    } else if (fs->options.read_only) {
+    if (refused(req, parent_id, name, EISDIR)) return;
+    if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
     } else {
         bcfs_reply_status(req, remove_name(fs, bcfs_inode_of(fs, parent_id), name, false));
@@ -417,9 +423,8 @@ void bcfs_op_rmdir(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 {
     struct bcfs *fs = bcfs_of(req);
 
-    if (bcfs_name_is_reserved(name)) {
-        (void)fuse_reply_err(req, EBUSY);
-    } else if (fs->options.read_only) {
+    if (refused(req, parent_id, name, EBUSY)) return;
+    if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
     } else {
         bcfs_reply_status(req, remove_name(fs, bcfs_inode_of(fs, parent_id), name, true));

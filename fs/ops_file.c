@@ -6,6 +6,7 @@
 #include "ops.h"
 
 #include "commit.h"
+#include "control.h"
 #include "init.h"
 #include "moves.h"
 #include "pending.h"
@@ -116,6 +117,10 @@ void bcfs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
     bool moved = false;
 
     (void)info;
+    if (inode->control != NULL) {
+        bcfs_control_read(req, inode, size, off);
+        return;
+    }
     if (inode->dir != NULL) status = BITCASK_IS_PARTITION;
     if (inode->dir == NULL && off >= 0) {
         /* Once the reply is written, the reader may close an unlinked file, and its FORGET overtake this thread. */
@@ -139,6 +144,10 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
     bitcask_status status = BITCASK_OK;
 
     (void)info;
+    if (inode->control != NULL) {
+        bcfs_control_write(req, inode, bytes, size);
+        return;
+    }
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
         return;
@@ -198,7 +207,7 @@ void bcfs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_
     (void)info;
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
-    } else if ((mode & ~FALLOC_FL_KEEP_SIZE) != 0) {
+    } else if (inode->control != NULL || (mode & ~FALLOC_FL_KEEP_SIZE) != 0) {
         (void)fuse_reply_err(req, EOPNOTSUPP);
     } else if (inode->dir != NULL || off < 0 || size <= 0) {
         (void)fuse_reply_err(req, EINVAL);
@@ -239,7 +248,7 @@ void bcfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
 
     (void)datasync;
     (void)info;
-    if (fs->options.read_only) {
+    if (fs->options.read_only || inode->control != NULL) {
         (void)fuse_reply_err(req, 0);
         return;
     }
@@ -274,7 +283,7 @@ void bcfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
 
     (void)datasync;
     (void)info;
-    if (fs->options.read_only) {
+    if (fs->options.read_only || dir->control != NULL) {
         (void)fuse_reply_err(req, 0);
         return;
     }

@@ -5,6 +5,7 @@
  */
 #include "ops.h"
 
+#include "control.h"
 #include "names.h"
 
 #include <errno.h>
@@ -204,6 +205,10 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t position, bo
     struct listing listing = {.req = req, .fs = fs, .dir = bcfs_inode_of(fs, ino), .plus = plus, .size = size};
     bitcask_status status = BITCASK_NO_MEMORY;
 
+    if (listing.dir->control != NULL) {
+        bcfs_control_list(req, listing.dir, size, position, plus);
+        return;
+    }
     /* No entry of READDIRPLUS takes less than its fixed part of 152 bytes. */
     listing.buffer = malloc(size + 1);
     if (plus) listing.handed = malloc((size / 152 + 1) * sizeof(*listing.handed));

@@ -1,7 +1,8 @@
-/* ops_meta.c - requests about attributes: stat, chmod and the like, symlinks' targets, statfs, extended attributes. */
+/* ops_meta.c - requests about attributes: stat, chmod and the like, symlinks' targets, statfs. */
 #include "ops.h"
 
 #include "commit.h"
+#include "control.h"
 #include "moves.h"
 #include "pending.h"
 
@@ -22,7 +23,7 @@ void bcfs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
     (void)pthread_mutex_lock(&inode->lock);
     bcfs_inode_stat(inode, &attr);
     (void)pthread_mutex_unlock(&inode->lock);
-    (void)fuse_reply_attr(req, &attr, bcfs_timeout(fs));
+    (void)fuse_reply_attr(req, &attr, inode->control != NULL ? bcfs_control_timeout(fs, inode) : bcfs_timeout(fs));
 }
 
 /* ---- setattr ---- */
@@ -107,6 +108,10 @@ void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
     struct stat result;
 
     (void)info;
+    if (inode->control != NULL) {
+        bcfs_control_setattr(req, inode, to_set);
+        return;
+    }
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
         return;
@@ -198,41 +203,4 @@ void bcfs_op_statfs(fuse_req_t req, fuse_ino_t ino)
     space.f_favail = space.f_ffree;
     space.f_files = space.f_ffree + stats.live_keys;
     (void)fuse_reply_statfs(req, &space);
-}
-
-/* ---- extended attributes: none are kept ---- */
-
-void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    (void)ino;
-    (void)name;
-    (void)size;
-    (void)fuse_reply_err(req, ENODATA);
-}
-
-void bcfs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-    (void)ino;
-    if (size == 0) {
-        (void)fuse_reply_xattr(req, 0);
-    } else {
-        (void)fuse_reply_buf(req, NULL, 0);
-    }
-}
-
-void bcfs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
-{
-    (void)ino;
-    (void)name;
-    (void)value;
-    (void)size;
-    (void)flags;
-    (void)fuse_reply_err(req, bcfs_of(req)->options.read_only ? EROFS : EOPNOTSUPP);
-}
-
-void bcfs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-    (void)ino;
-    (void)name;
-    (void)fuse_reply_err(req, bcfs_of(req)->options.read_only ? EROFS : EOPNOTSUPP);
 }

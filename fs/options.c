@@ -6,7 +6,9 @@
  */
 #include "options.h"
 
+#include "command.h"
 #include "log.h"
+#include "number.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -43,35 +45,11 @@ static bool matches(const char *const *patterns, size_t count, const char *word)
     return false;
 }
 
-/* Reads text as a decimal number from min to max, with K, M or G behind it where units is true. */
-static bool parse_number(const char *text, bool units, uint64_t min, uint64_t max, uint64_t *number)
-{
-    if (text[0] < '0' || text[0] > '9') return false;
-
-    char *end = NULL;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0) return false;
-
-    unsigned shift = 0;
-    if (units && *end != '\0') {
-        const char *unit = strchr("KkMmGg", *end);
-        if (unit == NULL) return false;
-        shift = strchr("Kk", *end) != NULL ? 10 : strchr("Mm", *end) != NULL ? 20 : 30;
-        end++;
-    }
-    if (*end != '\0' || value > UINT64_MAX >> shift) return false;
-    value <<= shift;
-    if (value < min || value > max) return false;
-    *number = value;
-    return true;
-}
-
-/* The same for a word of -o, with the line to say where it is wrong. */
+/* Reads the number behind a word of -o, or says where it is wrong. */
 static bool parse_limited(const char *name, const char *text, uint64_t min, uint64_t max, unsigned *number)
 {
     uint64_t value = 0;
-    if (!parse_number(text, false, min, max, &value)) {
+    if (!bcfs_parse_number(text, false, min, max, &value)) {
         bcfs_log(BCFS_LOG_ERROR, "-o %s=%s: must be a number from %llu to %llu", name, text, (unsigned long long)min,
                  (unsigned long long)max);
         return false;
@@ -106,8 +84,27 @@ static bool parse_segment_size(struct bcfs_options *options, const char *text)
 {
     const uint64_t min = 64u << 10;
     const uint64_t max = ((uint64_t)4 << 30) - 1;
-    if (parse_number(text, true, min, max, &options->segment_size)) return true;
+    if (bcfs_parse_number(text, true, min, max, &options->segment_size)) return true;
     bcfs_log(BCFS_LOG_ERROR, "-o segment_size=%s: must be a size from 64K to less than 4G, such as 256M", text);
+    return false;
+}
+
+static bool parse_merge_rate(struct bcfs_options *options, const char *text)
+{
+    options->merge_bytes_per_s = 0;
+    if (strcmp(text, "off") == 0 ||
+        bcfs_parse_number(text, true, BCFS_RATE_MIN, BCFS_RATE_MAX, &options->merge_bytes_per_s)) {
+        return true;
+    }
+    bcfs_log(BCFS_LOG_ERROR, "-o merge_rate=%s: must be off, or bytes a second from 4K on, such as 20M", text);
+    return false;
+}
+
+static bool parse_scheduler(struct bcfs_options *options, const char *text)
+{
+    options->scheduler = strcmp(text, "on") == 0;
+    if (options->scheduler || strcmp(text, "off") == 0) return true;
+    bcfs_log(BCFS_LOG_ERROR, "-o scheduler=%s: must be on or off", text);
     return false;
 }
 
@@ -131,8 +128,9 @@ static bool add_kernel_flag(struct bcfs_options *options, const char *word)
 /* Options with a value: NAME=VALUE. */
 static bool parse_setting(struct bcfs_options *options, const char *word, bool *known)
 {
-    static const char *const names[] = {"sync=", "interval=", "commit_ms=", "max_open=", "segment_size="};
-    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, COUNT };
+    static const char *const names[] = {
+        "sync=", "interval=", "commit_ms=", "max_open=", "segment_size=", "scheduler=", "merge_rate="};
+    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, SCHEDULER, MERGE_RATE, COUNT };
     size_t which = 0;
     while (which < COUNT && strncmp(word, names[which], strlen(names[which])) != 0) which++;
     *known = which < COUNT;
@@ -146,7 +144,9 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
         return parse_limited("interval", value, 1, INTERVAL_MS_MAX, &options->sync_interval_ms);
     case COMMIT_MS: return parse_limited("commit_ms", value, 0, COMMIT_MS_MAX, &options->commit_ms);
     case MAX_OPEN: return parse_limited("max_open", value, 1, OPEN_MAX_LIMIT, &options->max_open);
-    default: return parse_segment_size(options, value);
+    case SEGMENT_SIZE: return parse_segment_size(options, value);
+    case SCHEDULER: return parse_scheduler(options, value);
+    default: return parse_merge_rate(options, value);
     }
 }
 
@@ -207,7 +207,9 @@ static const char DOC[] =
     "  sync=os              ... or when the system sees fit, and at fsync\n"
     "  commit_ms=MS         commit a file MS after its last change (100)\n"
     "  max_open=N           keep at most N partitions open\n"
-    "  segment_size=SIZE    size of a data file, as in 256M\n"
+    "  segment_size=SIZE    size of a data file, 64K to less than 4G (256M)\n"
+    "  scheduler=on|off     merge in the background (on)\n"
+    "  merge_rate=SIZE|off  the most that merges write a second, as in 20M (off)\n"
     "  debug                same as -d\n"
     "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
     "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
@@ -268,6 +270,7 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->sync = BITCASK_SYNC_INTERVAL;
     options->sync_interval_ms = 1000;
     options->commit_ms = 100;
+    options->scheduler = true;
     argp_err_exit_status = EXIT_FAILURE;
 
     struct parse_state parse = {.options = options, .failed = false};

@@ -374,6 +374,10 @@ void bcfs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_in
     bool concerned = false;
     bitcask_status status = bitcask_check_name(name, renaming.from.name_size);
 
+    if (renaming.from.parent->control != NULL || renaming.to.parent->control != NULL) {
+        (void)fuse_reply_err(req, EPERM);
+        return;
+    }
     if (bcfs_name_is_reserved(name) || bcfs_name_is_reserved(new_name)) {
         (void)fuse_reply_err(req, EBUSY);
         return;

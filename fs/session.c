@@ -1,7 +1,8 @@
 /* session.c - one mount from mount(2) to its end: see session.h.
  *
  * A fixed number of threads read and answer requests, each with a buffer of its own. They are more than there are
- * processors, because a request may wait for the disk (fsync) and must not keep the others waiting.
+ * processors, because a request may wait for the disk (fsync) and must not keep the others waiting. Commands that were
+ * written into a control file run for minutes: there is a thread more for each that may (jobs.h).
  *
  * The end comes from outside (umount: every read answers ENODEV), or from a signal. Then the thread that waits for
  * signals must get the other threads out of read(2), which only a signal does: they are kicked until they are gone,
@@ -10,6 +11,7 @@
 #include "session.h"
 
 #include "init.h"
+#include "jobs.h"
 #include "log.h"
 #include "mountpoint.h"
 
@@ -27,7 +29,7 @@
 #include <unistd.h>
 
 enum {
-    WORKERS = 10,
+    WORKERS = 10 + BCFS_JOBS_MAX,
     GRACE_MS = 2000, /* after a signal, for programs that still have files open */
     KICK_MS = 10,
     WAKE_SIGNAL = SIGUSR1 /* interrupts a worker's read, and ends the signal thread's wait */
@@ -234,6 +236,7 @@ static void *run_worker(void *argument)
     int error = serve(worker, &buffer);
     free(buffer.mem);
     if (error != 0) bcfs_log(BCFS_LOG_ERROR, "cannot read requests: %s", strerror(error));
+    atomic_store(&session->fs->ending, true);
 
     pthread_mutex_lock(&session->lock);
     session->running--;
@@ -314,6 +317,7 @@ static void *run_signal_thread(void *argument)
     } while (received == WAKE_SIGNAL);
 
     bcfs_log(BCFS_LOG_INFO, "signal %d (%s): unmounting", received, sigabbrev_np(received));
+    atomic_store(&session->fs->ending, true);
     bool detached = sync_and_detach(session);
 
     /* With no file open in it the mount is gone by now, and the workers have seen ENODEV. */

@@ -128,6 +128,13 @@ bad_command_lines() {
     refuses "-o max_open=99999999999999999999" "$BITCASKFS" -o max_open=99999999999999999999 "$STORE" "$MNT"
     refuses "-o segment_size=4G" "$BITCASKFS" -o segment_size=4G "$STORE" "$MNT"
     refuses "-o segment_size=1X" "$BITCASKFS" -o segment_size=1X "$STORE" "$MNT"
+    refuses "-o segment_size=63K" "$BITCASKFS" -o segment_size=63K "$STORE" "$MNT"
+    refuses "-o scheduler=maybe" "$BITCASKFS" -o scheduler=maybe "$STORE" "$MNT"
+    refuses "-o scheduler: unknown option" "$BITCASKFS" -o scheduler "$STORE" "$MNT"
+    refuses "-o merge_rate=0" "$BITCASKFS" -o merge_rate=0 "$STORE" "$MNT"
+    refuses "-o merge_rate=-1" "$BITCASKFS" -o merge_rate=-1 "$STORE" "$MNT"
+    refuses "-o merge_rate=10E" "$BITCASKFS" -o merge_rate=10E "$STORE" "$MNT"
+    refuses "-o merge_rate=fast" "$BITCASKFS" -o merge_rate=fast "$STORE" "$MNT"
     refuses '-o bad\x0aname' "$BITCASKFS" -o $'bad\nname' "$STORE" "$MNT"
 }
 session_check "bad command lines are refused in one line" bad_command_lines

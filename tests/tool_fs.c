@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int failed(const char *what)
@@ -168,6 +169,22 @@ static int write_until_full(const char *path, size_t block)
     return close(fd) == 0 ? 0 : failed("close");
 }
 
+/* Prints an extended attribute, asked for as getxattr(2) allows: its size, a byte too little, exactly that much. */
+static int read_xattr(const char *path, const char *name)
+{
+    char value[4096];
+    ssize_t size = getxattr(path, name, NULL, 0);
+    if (size < 0) return failed("getxattr");
+    if (size == 0 || (size_t)size > sizeof value) return wrong("getxattr: the attribute is empty or too long");
+    /* Room for none would ask for the size again. */
+    if (size > 1 && (getxattr(path, name, value, (size_t)size - 1) >= 0 || errno != ERANGE)) {
+        return wrong("getxattr with too little room: not ERANGE");
+    }
+    if (getxattr(path, name, value, (size_t)size) != size) return failed("getxattr with just enough room");
+    printf("%.*s\n", (int)size, value);
+    return 0;
+}
+
 static long number(const char *text)
 {
     return strtol(text, NULL, 10);
@@ -188,6 +205,7 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(operation, "mmap-hold") == 0) return mmap_write(argv[2], number(argv[3]), argv[4], true);
     if (argc == 3 && strcmp(operation, "past-end") == 0) return write_past_end(argv[2]);
     if (argc == 3 && strcmp(operation, "socket") == 0) return bind_socket(argv[2]);
+    if (argc == 4 && strcmp(operation, "xattr") == 0) return read_xattr(argv[2], argv[3]);
     if (argc == 4 && strcmp(operation, "fill") == 0) return write_until_full(argv[2], (size_t)number(argv[3]));
     return wrong("usage: tool_fs OPERATION FILE [ARGUMENT...]");
 }
