@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "log/hint.h"
 
 /* ---- merges ---- */
@@ -86,50 +87,40 @@ size_t merging_segments(bitcask_partition *partition, bitcask_segment_info list[
     return segments.count;
 }
 
-struct recount {
-    uint64_t *bytes, *keys;
-    uint32_t slots;
-};
-
-static bool recount_entry(void *context, const void *key, size_t key_size, const struct bc_entry *entry)
-{
-    struct recount *recount = context;
-
-    (void)key, (void)key_size;
-    if (entry->slot >= recount->slots) return false;
-    recount->bytes[entry->slot] += entry->record_size;
-    recount->keys[entry->slot]++;
-    return true;
-}
-
 bool merging_accounts_agree(bitcask_partition *partition)
 {
     struct bc_partition *instance;
-    bool good = true;
 
     if (bc_node_pin(partition, &instance) != BITCASK_OK) return false;
-    pthread_mutex_lock(&instance->write_lock);
-    struct recount recount = {calloc(instance->slot_count + 1, sizeof(uint64_t)),
-                              calloc(instance->slot_count + 1, sizeof(uint64_t)), instance->slot_count};
-    if (!recount.bytes || !recount.keys) exit(99);
-    bc_index_walk(instance->index, BC_SEEK_GE, "", 0, SIZE_MAX, recount_entry, &recount);
-    for (uint32_t i = 0; i < instance->slot_count; i++) {
-        const struct bc_slot *slot = &instance->slots[i];
-        const char *name = slot->segment ? slot->segment->name : "(free)";
-
-        if (slot->live_bytes == recount.bytes[i] && slot->live_keys == recount.keys[i] &&
-            (slot->segment || slot->live_keys == 0))
-            continue;
-        fprintf(stderr, "%s: %llu live bytes and %llu keys, in the index %llu and %llu\n", name,
-                (unsigned long long)slot->live_bytes, (unsigned long long)slot->live_keys,
-                (unsigned long long)recount.bytes[i], (unsigned long long)recount.keys[i]);
-        good = false;
-    }
-    free(recount.bytes);
-    free(recount.keys);
-    pthread_mutex_unlock(&instance->write_lock);
+    bool agree = accounts_agree(instance);
     bc_node_unpin(partition);
-    return good;
+    return agree;
+}
+
+void merging_open(const char *path, uint64_t segment_size, bitcask **db, bitcask_partition **root)
+{
+    bitcask_options options;
+
+    bitcask_options_init(&options);
+    options.create = true;
+    options.sync = BITCASK_SYNC_OS;
+    options.segment_size = segment_size;
+    EXPECT(BITCASK_OK, bitcask_open(path, &options, db));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(*db);
+    EXPECT(BITCASK_OK, bitcask_partition_open(*db, "", root));
+}
+
+void merging_open_on(struct bc_sim *sim, bitcask **db, bitcask_partition **root)
+{
+    bitcask_options options;
+
+    bitcask_options_init(&options);
+    options.create = true;
+    options.sync = BITCASK_SYNC_OS;
+    options.segment_size = 65536;
+    EXPECT(BITCASK_OK, bc_db_open(bc_sim_io(sim), "/store", &options, db));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(*db);
+    EXPECT(BITCASK_OK, bitcask_partition_open(*db, "", root));
 }
 
 /* ---- files ---- */

@@ -10,7 +10,15 @@
 
 #include "db/db.h"
 #include "fixture.h"
+#include "io_sim.h"
 #include "partition/merge.h"
+
+/* ---- stores ---- */
+
+/* Opens a store that syncs nothing on its own, made if absent, and its root; the second on a simulated disk, with small
+ * segments. */
+void merging_open(const char *path, uint64_t segment_size, bitcask **db, bitcask_partition **root);
+void merging_open_on(struct bc_sim *sim, bitcask **db, bitcask_partition **root);
 
 /* ---- merges ---- */
 

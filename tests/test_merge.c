@@ -13,15 +13,7 @@ static bitcask_partition *root;
 
 static void open_store(const char *path, uint64_t segment_size)
 {
-    bitcask_options options;
-
-    bitcask_options_init(&options);
-    options.create = true;
-    options.sync = BITCASK_SYNC_OS;
-    options.segment_size = segment_size;
-    EXPECT(BITCASK_OK, bitcask_open(path, &options, &db));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(db);
-    EXPECT(BITCASK_OK, bitcask_partition_open(db, "", &root));
+    merging_open(path, segment_size, &db, &root);
 }
 
 static void close_store(void)

@@ -22,15 +22,7 @@ static uint64_t seed;
 
 static void open_store(void)
 {
-    bitcask_options options;
-
-    bitcask_options_init(&options);
-    options.create = true;
-    options.sync = BITCASK_SYNC_OS;
-    options.segment_size = 65536;
-    EXPECT(BITCASK_OK, bc_db_open(bc_sim_io(sim), "/store", &options, &db));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(db);
-    EXPECT(BITCASK_OK, bitcask_partition_open(db, "", &root));
+    merging_open_on(sim, &db, &root);
 }
 
 static void close_store(void)
