@@ -1,8 +1,9 @@
-/* test_golden_hint.c - a hint file of format version 1, kept byte for byte: a change of the format cannot slip in unseen.
+/* test_golden_hint.c - a hint file of format version 1, kept byte for byte: a change of the format cannot slip in
+ * unseen.
  *
- * The file is tests/golden/hint-v1.hint below $srcdir (or the working directory), the hint of segment-v1.data beside it.
- * It is written anew only with GOLDEN_WRITE=1, and a released version's file never. Hints are disposable, so a newer
- * format may refuse it; what must not happen is that it is read as something else.
+ * The file is tests/golden/hint-v1.hint below $srcdir (or the working directory), the hint of segment-v1.data beside
+ * it. It is written anew only with GOLDEN_WRITE=1, and a released version's file never. Hints are disposable, so a
+ * newer format may refuse it; what must not happen is that it is read as something else.
  */
 #include "unit.h"
 
@@ -26,17 +27,9 @@ static const struct bc_hint_head golden_head = {
 static const struct bc_hint_entry golden[] = {
     {KEY("batch/1"), .offset = 285, .record_size = 38, .value_size = 5, .version = TIME + 4},
     {KEY("batch/2"), .offset = 323, .record_size = 33, .flags = BC_HINT_TOMBSTONE, .version = TIME + 5},
-    {KEY("empty"),
-     .offset = 208,
-     .record_size = 36,
-     .version = TIME + 2,
+    {KEY("empty"), .offset = 208, .record_size = 36, .version = TIME + 2,
      .attrs = {.present = BITCASK_ATTR_MODE, .mode = 0120777}},
-    {KEY("full"),
-     .offset = 105,
-     .record_size = 103,
-     .value_size = 4,
-     .flags = BC_HINT_XATTRS,
-     .version = TIME + 1,
+    {KEY("full"), .offset = 105, .record_size = 103, .value_size = 4, .flags = BC_HINT_XATTRS, .version = TIME + 1,
      .attrs = {.present = BITCASK_ATTR_ALL & ~(uint32_t)BITCASK_ATTR_XATTRS,
                .mode = 0100755,
                .gid = 1000,
@@ -47,12 +40,7 @@ static const struct bc_hint_entry golden[] = {
                .expiry_ns = INT64_C(4000000000000000000),
                .ino = UINT64_C(0x8000000000000001)}},
     {KEY("hello"), .offset = 432, .record_size = 31, .flags = BC_HINT_TOMBSTONE, .version = TIME + 8},
-    {KEY("orders"),
-     .offset = 244,
-     .record_size = 40,
-     .value_size = 8,
-     .flags = BC_HINT_PARTITION,
-     .version = TIME + 3,
+    {KEY("orders"), .offset = 244, .record_size = 40, .value_size = 8, .flags = BC_HINT_PARTITION, .version = TIME + 3,
      .child_id = UINT64_C(0x8f00000000000031)},
 };
 #define GOLDEN_COUNT (sizeof golden / sizeof golden[0])

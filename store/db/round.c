@@ -358,10 +358,10 @@ bc_status bc_round_run(struct bc_round *round, const bitcask_move_item *items, s
             /* Else the intents are to stay until the next open. */
             if (status == BITCASK_OK && whole) (void)add_live(round);
         }
-        if (status != BITCASK_OK) roll_back(round, logged);
+        if (status != BITCASK_OK)
+            roll_back(round, logged);
         else
-            for (size_t i = 0; i < round->side_count; i++)
-                round->sides[i].instance->reserved -= round->sides[i].room;
+            for (size_t i = 0; i < round->side_count; i++) round->sides[i].instance->reserved -= round->sides[i].room;
         bc_moves_unlock(round->locked, round->side_count);
     }
     if (round->inodes) bc_node_unpin(round->db->inodes);

@@ -21,10 +21,10 @@
 /* What binds a hint to its data file, and what is known of the whole. */
 struct bc_hint_head {
     uint32_t segment_id;
-    uint64_t generation;  /* of the data file */
-    uint64_t data_size;   /* bytes of it that this hint stands for, from its start */
-    uint64_t last_version; /* highest version in these, tombstones and marks included */
-    uint64_t keys;        /* entries; filled in by the writer */
+    uint64_t generation;      /* of the data file */
+    uint64_t data_size;       /* bytes of it that this hint stands for, from its start */
+    uint64_t last_version;    /* highest version in these, tombstones and marks included */
+    uint64_t keys;            /* entries; filled in by the writer */
     uint64_t tombstone_bytes; /* encoded bytes of the tombstones listed; filled in by the writer */
     uint64_t salt; /* random, so that no block of another hint verifies in this one; filled in by the writer */
 };
@@ -42,7 +42,7 @@ struct bc_hint_entry {
     uint32_t offset;      /* of the record, bytes */
     uint32_t record_size; /* whole record, bytes */
     uint32_t value_size;
-    uint16_t flags;       /* BC_HINT_* */
+    uint16_t flags; /* BC_HINT_* */
     uint64_t version;
     uint64_t child_id;
     bitcask_attrs attrs;

@@ -26,10 +26,10 @@ struct bc_hint_writer {
     bc_status failed; /* what an earlier call came to; a file with a hole must not get a name */
     struct bc_hint_head head;
     uint32_t blocks;
-    uint64_t out_offset;    /* of out[0] in the file */
-    size_t out_size;        /* finished blocks and the one being filled */
-    size_t block_start;     /* of that one, in out */
-    struct bc_buffer index; /* as it goes to the file */
+    uint64_t out_offset;     /* of out[0] in the file */
+    size_t out_size;         /* finished blocks and the one being filled */
+    size_t block_start;      /* of that one, in out */
+    struct bc_buffer index;  /* as it goes to the file */
     struct bc_buffer hashes; /* 8 bytes a key: how large the filter must be is known at the end */
     size_t filter_size;
     uint8_t *filter;
@@ -41,8 +41,7 @@ struct bc_hint_writer {
     uint8_t out[PIECE];
 };
 
-bc_status bc_hint_writer_open(struct bc_io *io, int at, const struct bc_hint_head *head,
-                              struct bc_hint_writer **writer)
+bc_status bc_hint_writer_open(struct bc_io *io, int at, const struct bc_hint_head *head, struct bc_hint_writer **writer)
 {
     uint8_t salt[8];
     bc_status status = bc_io_random(io, salt, sizeof salt);

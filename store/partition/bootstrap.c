@@ -1,8 +1,9 @@
 /* bootstrap.c - opening a partition's directory: which files are there, which of them count, in which order they load.
  *
- * Files are ordered by segment id, and for every key the last one wins. A file whose id lies in the coverage of a higher
- * one was merged into that, and is superseded: ignored, and removed by a writer. What a crash leaves is known by name
- * (new.tmp, merge.tmp, hint.tmp, hints without data) and removed; what nobody here made is left alone and mentioned.
+ * Files are ordered by segment id, and for every key the last one wins. A file whose id lies in the coverage of a
+ * higher one was merged into that, and is superseded: ignored, and removed by a writer. What a crash leaves is known by
+ * name (new.tmp, merge.tmp, hint.tmp, hints without data) and removed; what nobody here made is left alone and
+ * mentioned.
  */
 #include "partition/cold.h"
 #include "partition/recover.h"
@@ -50,12 +51,14 @@ static bool list_name(void *context, const char *name)
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(name, leftovers[i]) == 0) return listing->leftover[i] = true;
     }
-    if (strcmp(name, BC_ACTIVE_NAME) == 0) listing->active = true;
+    if (strcmp(name, BC_ACTIVE_NAME) == 0)
+        listing->active = true;
     else if (bc_segment_parse_name(name, &id))
         listing->failed = !add_id(&listing->ids, &listing->count, &listing->room, id);
     else if (bc_hint_parse_name(name, &id))
         listing->failed = !add_id(&listing->hints, &listing->hint_count, &listing->hint_room, id);
-    else if (listing->strangers++ == 0) snprintf(listing->strange, sizeof listing->strange, "%s", name);
+    else if (listing->strangers++ == 0)
+        snprintf(listing->strange, sizeof listing->strange, "%s", name);
     return !listing->failed;
 }
 
@@ -79,8 +82,10 @@ static bc_status list_directory(struct bc_partition *partition, struct listing *
     *listing = (struct listing){0};
     status = bc_io_list(partition->env->io, partition->dir_fd, partition->label, list_name, listing);
     if (status == BITCASK_OK && listing->failed) status = BITCASK_NO_MEMORY;
-    if (status != BITCASK_OK) release(listing);
-    else if (listing->count > 0) qsort(listing->ids, listing->count, sizeof *listing->ids, compare_ids);
+    if (status != BITCASK_OK)
+        release(listing);
+    else if (listing->count > 0)
+        qsort(listing->ids, listing->count, sizeof *listing->ids, compare_ids);
     return status;
 }
 
@@ -99,8 +104,8 @@ static bc_status open_segment(struct bc_partition *partition, const char *name, 
 {
     struct bc_segment_header header;
     char reason[300] = "";
-    bc_status status = bc_segment_open(partition->env->io, partition->dir_fd, name, active && !partition->env->read_only,
-                                       segment, &header);
+    bc_status status = bc_segment_open(partition->env->io, partition->dir_fd, name,
+                                       active && !partition->env->read_only, segment, &header);
 
     if (status == BITCASK_CORRUPT || status == BITCASK_NEWER_FORMAT) {
         snprintf(reason, sizeof reason, "%s", bc_detail());

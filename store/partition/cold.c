@@ -39,8 +39,8 @@ static bool open_hint(struct bc_partition *partition, uint32_t slot, bool active
 {
     struct bc_slot *place = &partition->slots[slot];
     struct bc_segment *segment = place->segment;
-    const struct bc_hint_head *head, wanted = {
-        .segment_id = segment->segment_id, .generation = segment->generation, .data_size = segment->end};
+    const struct bc_hint_head *head,
+        wanted = {.segment_id = segment->segment_id, .generation = segment->generation, .data_size = segment->end};
 
     if (active && segment->end == segment->header_size) return true;
     /* What is wrong with one is told when the segment is loaded without it. */
@@ -68,8 +68,7 @@ bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *co
     if (!all) {
         bc_cold_release(partition);
         partition->cold_keys = 0;
-        for (uint32_t i = 0; i < count; i++)
-            partition->slots[i].hint_bytes = partition->slots[i].tombstone_bytes = 0;
+        for (uint32_t i = 0; i < count; i++) partition->slots[i].hint_bytes = partition->slots[i].tombstone_bytes = 0;
         partition->last_version = last_version;
         return BITCASK_OK;
     }
@@ -104,8 +103,10 @@ bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t k
             status = BITCASK_NOT_FOUND;
             break;
         }
-        if (hinted.version > BC_VERSION_MAX) status = BITCASK_CORRUPT;
-        else if (entry) bc_entry_from_hint(i, &hinted, entry);
+        if (hinted.version > BC_VERSION_MAX)
+            status = BITCASK_CORRUPT;
+        else if (entry)
+            bc_entry_from_hint(i, &hinted, entry);
     }
     bc_buffer_release(&buffer);
     return status;
@@ -129,8 +130,10 @@ static bc_status warm_slot(struct bc_partition *partition, uint32_t slot)
     if (partition->slots[slot].hint) status = bc_load_hint(partition, slot, partition->slots[slot].hint);
     if (status != BITCASK_CORRUPT && status != BITCASK_IO) return status;
     partition->slots[slot].hint_bytes = partition->slots[slot].tombstone_bytes = 0;
-    if (segment == partition->active) partition->active_hinted = 0;
-    else bc_partition_want_hints(partition);
+    if (segment == partition->active)
+        partition->active_hinted = 0;
+    else
+        bc_partition_want_hints(partition);
     status = bc_loader_load(&loader, segment->header_size, &end, end);
     bc_loader_release(&loader);
     return status;

@@ -4,8 +4,8 @@
  * single `get` in a partition of millions of keys costs two reads. Whatever wants more than single keys (a write, a
  * query, a count) makes the partition warm first; many single reads do so as well, since then the index pays.
  *
- * Invariant: a cold partition has a hint for every byte of log that it holds, and nothing in it changes. An active segment
- * with nothing in it needs none.
+ * Invariant: a cold partition has a hint for every byte of log that it holds, and nothing in it changes. An active
+ * segment with nothing in it needs none.
  */
 #ifndef BC_COLD_H
 #define BC_COLD_H

@@ -1,9 +1,9 @@
 /* hints.c - making the hints of a partition's segments, from their data.
  *
- * A hint is made once its segment is sealed: by the store's thread a moment later, by a merge that needs it, or at close.
- * Of the active segment one is made at a clean close, for what is in it then. Hints are disposable, so none of it is
- * synced, and a failure is logged and forgotten. What a damaged segment has for a hint is kept as it is: made before
- * the damage, it knows more of the keys than the data do now.
+ * A hint is made once its segment is sealed: by the store's thread a moment later, by a merge that needs it, or at
+ * close. Of the active segment one is made at a clean close, for what is in it then. Hints are disposable, so none of
+ * it is synced, and a failure is logged and forgotten. What a damaged segment has for a hint is kept as it is: made
+ * before the damage, it knows more of the keys than the data do now.
  */
 #include "partition/partition.h"
 
@@ -15,7 +15,7 @@
 #include "log/scan.h"
 #include "partition/load.h"
 
-#define SMALL_LOG 8192u         /* a log that is as quickly scanned as a hint is read */
+#define SMALL_LOG 8192u          /* a log that is as quickly scanned as a hint is read */
 #define BRIEF_LEAST (64u * 1024) /* what is worth a new hint where a partition is closed to make room: so much, */
 #define BRIEF_SHARE 4u           /* and a quarter of the log */
 
@@ -87,8 +87,10 @@ static bc_status scan_all(struct collector *collector, struct bc_segment *segmen
 
     while (status == BITCASK_OK && !collector->damaged && (status = bc_scan_next(scan, &item)) == BITCASK_OK &&
            item.kind != BC_SCAN_END) {
-        if (item.kind != BC_SCAN_RECORD || bc_has_hostile_version(&item)) collector->damaged = true;
-        else status = collect(collector, &item);
+        if (item.kind != BC_SCAN_RECORD || bc_has_hostile_version(&item))
+            collector->damaged = true;
+        else
+            status = collect(collector, &item);
     }
     bc_scan_close(&scan);
     return status;
@@ -99,8 +101,8 @@ static int compare_items(const void *a, const void *b, void *context)
 {
     const struct collector *collector = context;
     const struct item *x = a, *y = b;
-    int order = bc_key_compare(collector->bytes.data + x->key_at, x->key_size, collector->bytes.data + y->key_at,
-                               y->key_size);
+    int order =
+        bc_key_compare(collector->bytes.data + x->key_at, x->key_size, collector->bytes.data + y->key_at, y->key_size);
 
     if (order != 0) return order;
     return x->offset < y->offset ? -1 : x->offset > y->offset;

@@ -48,7 +48,8 @@ bc_status bc_partition_segments(struct bc_partition *partition,
     pthread_mutex_unlock(&partition->write_lock);
     if (!list) return BITCASK_NO_MEMORY;
     qsort(list, count, sizeof *list, compare_segments);
-    for (size_t i = 0; i < count && visit(context, &list[i]); i++) {}
+    for (size_t i = 0; i < count && visit(context, &list[i]); i++) {
+    }
     free(list);
     return BITCASK_OK;
 }

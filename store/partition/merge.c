@@ -1,8 +1,9 @@
 /* merge.c - one merge, from its inputs to their end, while reads and writes go on.
  *
- * The output takes the place of a run of neighbouring segments, under the highest of their ids. Its rename is the commit
- * point: before it the inputs are all there is, after it they are superseded by the output's coverage, and a crash
- * anywhere leaves one complete copy of every record that counts. What is to be written is decided in merge_copy.c.
+ * The output takes the place of a run of neighbouring segments, under the highest of their ids. Its rename is the
+ * commit point: before it the inputs are all there is, after it they are superseded by the output's coverage, and a
+ * crash anywhere leaves one complete copy of every record that counts. What is to be written is decided in
+ * merge_copy.c.
  */
 #include "partition/merge.h"
 
@@ -58,8 +59,7 @@ static bc_status gather(struct bc_merge *merge, const struct bc_merge_run *run)
     if (status == BITCASK_OK && merge->input_count == 0)
         status = bc_fail(BITCASK_NOT_FOUND, "partition '%s': no segments from %u to %u", partition->label,
                          run->first_id, run->last_id);
-    if (merge->input_count > 0)
-        qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_inputs);
+    if (merge->input_count > 0) qsort(merge->inputs, merge->input_count, sizeof *merge->inputs, compare_inputs);
     return status;
 }
 
@@ -343,8 +343,8 @@ static bc_status commit(struct bc_merge *merge)
 
     if (status == BITCASK_OK) status = bc_merge_go_on(merge, 0);
     if (status != BITCASK_OK) return status;
-    /* Memory, and the hint that the swap walks, open, before the commit point: behind it nothing should fail. A crash between
-     * the two renames leaves a hint that does not match its segment, and costs a scan. */
+    /* Memory, and the hint that the swap walks, open, before the commit point: behind it nothing should fail. A crash
+     * between the two renames leaves a hint that does not match its segment, and costs a scan. */
     status = place_output(merge);
     if (status != BITCASK_OK) return status;
     status = bc_hint_writer_commit(&merge->hint_writer, NULL);
@@ -370,7 +370,8 @@ static void count(const struct bc_merge *merge, bitcask_merge_result *result)
     result->bytes_out += merge->output->end;
 }
 
-/* One try. *again: an input's hint was found out to be bad, and is made anew by the next try; *inputs: how many there are. */
+/* One try. *again: an input's hint was found out to be bad, and is made anew by the next try; *inputs: how many there
+ * are. */
 static bc_status try_merge(struct bc_partition *partition, const struct bc_merge_run *run,
                            const struct bc_merge_hooks *hooks, bitcask_merge_result *result, bool *again,
                            size_t *inputs)

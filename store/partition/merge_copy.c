@@ -1,8 +1,8 @@
 /* merge_copy.c - what a merge keeps, and the writing of it: all inputs at once, in key order.
  *
- * The inputs' hints say which keys are there, sorted; of each key the newest record in the run is looked at. A put is kept
- * if the index points at it. A tombstone is kept if nothing came after it and an older segment may hold its key. Every
- * record is checked as it passes: what fails its check is not carried along, and no merge happens.
+ * The inputs' hints say which keys are there, sorted; of each key the newest record in the run is looked at. A put is
+ * kept if the index points at it. A tombstone is kept if nothing came after it and an older segment may hold its key.
+ * Every record is checked as it passes: what fails its check is not carried along, and no merge happens.
  */
 #include "partition/merge_copy.h"
 
@@ -22,8 +22,8 @@ struct copier {
     struct bc_hint_entry *heads; /* the entry that each cursor stands on */
     uint32_t *heap;              /* inputs that have one, by key, the newest first among equals */
     size_t heap_count;
-    struct bc_buffer out;        /* encoded, not written yet */
-    struct bc_buffer record;     /* the record under way, as in its input */
+    struct bc_buffer out;    /* encoded, not written yet */
+    struct bc_buffer record; /* the record under way, as in its input */
     uint64_t kept;
     uint32_t looked_at; /* keys since the last look at the hooks */
 };
@@ -65,15 +65,16 @@ static void sift_down(struct copier *copier, size_t at)
     }
 }
 
-/* Takes a cursor's next entry. A hint that fails now was good enough to be opened, and may have been torn by a power cut
- * further on. It is disposable: forgotten, so that the next try makes it anew. */
+/* Takes a cursor's next entry. A hint that fails now was good enough to be opened, and may have been torn by a power
+ * cut further on. It is disposable: forgotten, so that the next try makes it anew. */
 static bc_status next_head(struct copier *copier, uint32_t input)
 {
     struct bc_partition *partition = copier->merge->partition;
     bc_status status = bc_hint_cursor_next(copier->cursors[input], &copier->heads[input]);
 
     if (status != BITCASK_CORRUPT && status != BITCASK_IO) return status;
-    bc_env_log(partition->env, BITCASK_LOG_WARNING, "partition '%s': %s; it is made anew", partition->label, bc_detail());
+    bc_env_log(partition->env, BITCASK_LOG_WARNING, "partition '%s': %s; it is made anew", partition->label,
+               bc_detail());
     copier->merge->bad_hint = true;
     pthread_mutex_lock(&partition->write_lock);
     pthread_rwlock_wrlock(&partition->index_lock);
@@ -96,8 +97,10 @@ static bc_status open_cursors(struct copier *copier)
         status = bc_hint_cursor_open(merge->inputs[i].hint, &copier->cursors[i]);
         if (status != BITCASK_OK) break;
         status = next_head(copier, i);
-        if (status == BITCASK_OK) copier->heap[copier->heap_count++] = i;
-        else if (status == BITCASK_NOT_FOUND) status = BITCASK_OK;
+        if (status == BITCASK_OK)
+            copier->heap[copier->heap_count++] = i;
+        else if (status == BITCASK_NOT_FOUND)
+            status = BITCASK_OK;
     }
     for (size_t i = copier->heap_count / 2; i-- > 0;) sift_down(copier, i);
     return status;
@@ -136,7 +139,8 @@ static bool is_kept(const struct copier *copier, const struct bc_merge_input *in
     pthread_rwlock_rdlock(&partition->index_lock);
     known = bc_index_get(partition->index, hinted->key, hinted->key_size, &entry) == BITCASK_OK;
     pthread_rwlock_unlock(&partition->index_lock);
-    if (!(hinted->flags & BC_HINT_TOMBSTONE)) return known && entry.slot == input->slot && entry.offset == hinted->offset;
+    if (!(hinted->flags & BC_HINT_TOMBSTONE))
+        return known && entry.slot == input->slot && entry.offset == hinted->offset;
     return !known && older_may_hold(copier->merge, bc_hash_key(hinted->key, hinted->key_size));
 }
 
@@ -216,7 +220,7 @@ static bc_status copy_record(struct copier *copier, struct bc_merge_input *input
     place = bc_buffer_extend(&copier->out, hinted->record_size);
     if (!place) return BITCASK_NO_MEMORY;
     /* Its batch is complete, or it would not be here; and what was durable before it says nothing in the new place. */
-    record.flags &= (uint16_t)~(BC_RECORD_MORE | BC_RECORD_DURABLE);
+    record.flags &= (uint16_t) ~(BC_RECORD_MORE | BC_RECORD_DURABLE);
     front = bc_record_front_size(&record);
     bc_record_encode(&record, output->generation, offset, place);
     if (record.value_size > 0) memcpy(place + front, record.value, record.value_size);

@@ -20,11 +20,11 @@ struct bc_merge {
     const struct bc_merge_hooks *hooks;
     struct bc_merge_input *inputs; /* ascending ids */
     size_t input_count;
-    struct bc_merge_input *older;  /* segments before the inputs, in any order */
+    struct bc_merge_input *older; /* segments before the inputs, in any order */
     size_t older_count;
-    bool *is_input;    /* by slot; those from slot_count on came later */
+    bool *is_input; /* by slot; those from slot_count on came later */
     uint32_t slot_count;
-    uint64_t room;  /* bytes that the output will take at most, without its header */
+    uint64_t room; /* bytes that the output will take at most, without its header */
     bool has_tombstones;
     bool bad_hint; /* an input's hint could not be read to its end: forgotten, and worth another try */
 
@@ -32,9 +32,9 @@ struct bc_merge {
     uint32_t output_slot;
     struct bc_hint_writer *hint_writer;
     struct bc_hint *hint; /* of the output, once it has its name */
-    bool empty;     /* nothing was worth keeping */
-    bool committed; /* the output has its name */
-    bool removed;   /* and has lost it again, being empty */
+    bool empty;           /* nothing was worth keeping */
+    bool committed;       /* the output has its name */
+    bool removed;         /* and has lost it again, being empty */
 };
 
 /* Writes the output, as BC_MERGE_NAME, and its hint up to the name: the latest records that the index points at, sorted

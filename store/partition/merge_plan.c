@@ -8,12 +8,12 @@
 
 #include <stdlib.h>
 
-#define SMALL_SHARE 4u    /* a segment is small below this part of the size that segments have */
-#define DUE_SMALL 4u      /* so many small neighbours are due */
-#define WORTH_PERCENT 5u  /* of a segment dead: worth it when asked for */
-#define DUE_PERCENT 50u   /* due */
-#define JOIN_PERCENT 25u  /* a neighbour of one that is due goes along */
-#define LEAST_GAIN 4096u  /* bytes; nobody misses less */
+#define SMALL_SHARE 4u   /* a segment is small below this part of the size that segments have */
+#define DUE_SMALL 4u     /* so many small neighbours are due */
+#define WORTH_PERCENT 5u /* of a segment dead: worth it when asked for */
+#define DUE_PERCENT 50u  /* due */
+#define JOIN_PERCENT 25u /* a neighbour of one that is due goes along */
+#define LEAST_GAIN 4096u /* bytes; nobody misses less */
 
 /* A sealed segment, as far as the plan needs it. */
 struct candidate {

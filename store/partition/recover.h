@@ -11,8 +11,8 @@
  * durable what stays, and makes it the partition's active segment. */
 bc_status bc_recover_active(struct bc_partition *partition, uint32_t slot);
 
-/* Makes the segment in slot the active one, of which a hint speaks up to `hinted`; what is behind is nothing, or a closing
- * mark that was looked at. Loads nothing. */
+/* Makes the segment in slot the active one, of which a hint speaks up to `hinted`; what is behind is nothing, or a
+ * closing mark that was looked at. Loads nothing. */
 bc_status bc_recover_closed(struct bc_partition *partition, uint32_t slot, uint64_t hinted);
 
 /* Loads the sealed segment in slot, from its hint, or by scanning it where there is none that can be used. */

@@ -1,9 +1,9 @@
 /* store_merge.c - what merging costs those who read meanwhile, and what opening costs, with hints and without.
  *
  * store_merge DIRECTORY [KEYS [ROUNDS]]: makes a store in DIRECTORY/store (removed at the end) of KEYS keys (default
- * 500,000) of 16 bytes with values of 100 bytes, each overwritten once. Then one thread gets random keys for a second at a
- * time, alternately with nothing else going on and with merges of everything one after another beside it; medians over
- * the rounds (default 5). Each value is checked. Then the store is closed and opened with hints, and without.
+ * 500,000) of 16 bytes with values of 100 bytes, each overwritten once. Then one thread gets random keys for a second
+ * at a time, alternately with nothing else going on and with merges of everything one after another beside it; medians
+ * over the rounds (default 5). Each value is checked. Then the store is closed and opened with hints, and without.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -162,8 +162,10 @@ static void remove_hints(const char *path)
         size_t length = strlen(entry->d_name);
         if (entry->d_name[0] == '.') continue;
         snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
-        if (length > 5 && strcmp(entry->d_name + length - 5, ".hint") == 0) unlink(below);
-        else remove_hints(below);
+        if (length > 5 && strcmp(entry->d_name + length - 5, ".hint") == 0)
+            unlink(below);
+        else
+            remove_hints(below);
     }
     closedir(dir);
 }
@@ -188,7 +190,8 @@ int main(int argc, char **argv)
     int rounds = argc > 3 ? atoi(argv[3]) : 5;
     bitcask_partition *root = NULL;
     bitcask_merge_result result;
-    if (argc < 2 || rounds < 1 || rounds > 64) return fprintf(stderr, "usage: store_merge DIRECTORY [KEYS [ROUNDS]]\n"), 2;
+    if (argc < 2 || rounds < 1 || rounds > 64)
+        return fprintf(stderr, "usage: store_merge DIRECTORY [KEYS [ROUNDS]]\n"), 2;
     if (argc > 2) keys = strtoull(argv[2], NULL, 10);
     samples = malloc(SAMPLES_MAX * sizeof *samples);
     if (!samples || keys == 0) return 2;
