@@ -43,15 +43,15 @@ typedef enum bitcask_status {
     BITCASK_TOO_MANY_FILES,   /* out of file descriptors */
     BITCASK_IO,               /* the disk failed; a write it hit may or may not be there after a crash */
     BITCASK_NO_MEMORY,
-    BITCASK_UNSUPPORTED,      /* the filesystem below lacks something that the store needs */
-    BITCASK_CANCELLED         /* a progress function said so; inputs are untouched */
+    BITCASK_UNSUPPORTED, /* the filesystem below lacks something that the store needs */
+    BITCASK_CANCELLED    /* a progress function said so; inputs are untouched */
 } bitcask_status;
 
 /* Limits. */
-#define BITCASK_NAME_MAX 255u                        /* bytes in one name */
-#define BITCASK_VALUE_MAX (256u * 1024u * 1024u)     /* bytes in one value */
-#define BITCASK_BATCH_MAX (64u * 1024u * 1024u)      /* encoded bytes of a batch of more than one record */
-#define BITCASK_XATTRS_MAX (64u * 1024u)             /* encoded bytes of a key's extended attributes */
+#define BITCASK_NAME_MAX 255u                    /* bytes in one name */
+#define BITCASK_VALUE_MAX (256u * 1024u * 1024u) /* bytes in one value */
+#define BITCASK_BATCH_MAX (64u * 1024u * 1024u)  /* encoded bytes of a batch of more than one record */
+#define BITCASK_XATTRS_MAX (64u * 1024u)         /* encoded bytes of a key's extended attributes */
 
 /* Which members of a bitcask_attrs are given. */
 enum {
@@ -113,12 +113,16 @@ typedef struct bitcask_options {
     bool read_only; /* beside a running writer too; nothing on disk is changed */
     bool create;    /* make the store if path is absent or an empty directory */
     bitcask_sync_policy sync;
-    unsigned sync_interval_ms;   /* default 1000; 1 to 3,600,000 */
-    unsigned max_open;           /* partitions open at once; 0: derived from RLIMIT_NOFILE */
-    unsigned lock_wait_ms;       /* how long to wait for a writer that is closing, to read as well; default 0 */
-    uint64_t segment_size;       /* bytes; default 256 MiB; 64 KiB to 4 GiB - 1 */
-    bool scheduler;              /* merge in the background what is worth it; default: not */
-    uint64_t merge_bytes_per_s;  /* the most that merges write; 0: no limit, the default */
+    unsigned sync_interval_ms; /* default 1000; 1 to 3,600,000 */
+    unsigned max_open;         /* partitions open at once; 0: derived from RLIMIT_NOFILE */
+    /* Bytes of memory for the indexes of all open partitions together; 0: a quarter of the machine's, else from 64 KiB
+     * on. Beyond it those unused for longest are closed. Not those in use, nor the one used last: a single partition
+     * may take more. */
+    uint64_t memory_limit;
+    unsigned lock_wait_ms;      /* how long to wait for a writer that is closing, to read as well; default 0 */
+    uint64_t segment_size;      /* bytes; default 256 MiB; 64 KiB to 4 GiB - 1 */
+    bool scheduler;             /* merge in the background what is worth it; default: not */
+    uint64_t merge_bytes_per_s; /* the most that merges write; 0: no limit, the default */
     /* Called with one line, without a newline, for what happens outside any call's result (a tail cut at open,
      * a background sync that failed). From any thread; must not call the library. NULL: silence. */
     void (*log)(void *context, bitcask_log_level level, const char *line);
@@ -161,12 +165,16 @@ typedef struct bitcask_move_item {
 typedef struct bitcask_query_options {
     const void *from; /* first name wanted, NULL: no lower bound */
     size_t from_size;
-    bool from_exclusive; /* also the way to resume after a name, whether it still exists or not */
-    const void *to;      /* last name wanted, NULL: no upper bound */
+    bool from_exclusive;
+    const void *to; /* last name wanted, NULL: no upper bound */
     size_t to_size;
     bool to_exclusive;
     const void *prefix; /* only names that begin so, NULL: all */
     size_t prefix_size;
+    /* Go on behind this name in the query's direction, whether it still exists or not: the way to resume after the last
+     * one seen, with the other options as they were. NULL: from the start of the range. */
+    const void *after;
+    size_t after_size;
     uint64_t limit; /* at most so many, 0: no limit */
     bool reverse;   /* from the last to the first */
     bool keys;      /* keys and partitions: both false means both */
@@ -198,20 +206,24 @@ typedef struct bitcask_stats {
     uint64_t merges;           /* that replaced segments */
     uint64_t merge_ns;         /* time spent in them */
     uint64_t merge_reclaimed_bytes;
-    uint64_t last_merge_ns; /* when the last one ended, nanoseconds since 1970; 0: none */
-    uint64_t bloom_hits;    /* a filter said that a segment may hold the key */
-    uint64_t bloom_misses;  /* a filter spared a segment */
+    uint64_t last_merge_ns;     /* when the last one ended, nanoseconds since 1970; 0: none */
+    uint64_t bloom_hits;        /* a filter said that a segment may hold the key */
+    uint64_t bloom_misses;      /* a filter spared a segment */
+    uint64_t checkpoint_bytes;  /* checkpoints of indexes */
+    uint64_t index_limit_bytes; /* memory_limit of the options, or what it stood for. Of the store, as are the next */
+    uint64_t memory_closes;     /* of partition_closes, those to stay within it */
+    uint64_t open_ns;           /* time spent in opening partitions: what the two limits cost, among others */
 } bitcask_stats;
 
 /* One data file of a partition. */
 typedef struct bitcask_segment_info {
     uint32_t segment_id;
-    uint32_t lowest_id;       /* it stands for the segments from this id on, which it was merged from */
-    char file[16];            /* "000007.data" or "active.data" */
-    bool active;              /* still appended to */
-    bool damaged;             /* bytes in it fail their check */
-    uint64_t bytes;           /* of log, the header included */
-    uint64_t live_bytes;      /* of records that the index points at */
+    uint32_t lowest_id;  /* it stands for the segments from this id on, which it was merged from */
+    char file[16];       /* "000007.data" or "active.data" */
+    bool active;         /* still appended to */
+    bool damaged;        /* bytes in it fail their check */
+    uint64_t bytes;      /* of log, the header included */
+    uint64_t live_bytes; /* of records that the index points at */
     uint64_t live_keys;
     uint64_t tombstone_bytes; /* of deletions */
     uint64_t hint_bytes;      /* of its hint file; 0: there is none */
@@ -224,7 +236,7 @@ typedef struct bitcask_location {
     uint64_t offset;       /* bytes from the file's start */
     uint64_t record_bytes; /* whole record */
     uint64_t version;
-    uint32_t value_crc;    /* CRC-32C of the value */
+    uint32_t value_crc; /* CRC-32C of the value */
 } bitcask_location;
 
 typedef enum bitcask_work { BITCASK_WORK_NONE = 0, BITCASK_WORK_MERGE, BITCASK_WORK_VERIFY } bitcask_work;
@@ -247,60 +259,60 @@ typedef struct bitcask_merge_options {
 } bitcask_merge_options;
 
 typedef struct bitcask_merge_result {
-    uint64_t merges;          /* runs of segments that were replaced */
-    uint64_t segments_in;     /* these together */
-    uint64_t segments_out;    /* files that came of them; one that would be empty does not stay */
-    uint64_t bytes_in;        /* of the segments replaced */
-    uint64_t bytes_out;       /* of what replaced them */
-    uint64_t damaged;         /* segments left alone because they are damaged */
+    uint64_t merges;       /* runs of segments that were replaced */
+    uint64_t segments_in;  /* these together */
+    uint64_t segments_out; /* files that came of them; one that would be empty does not stay */
+    uint64_t bytes_in;     /* of the segments replaced */
+    uint64_t bytes_out;    /* of what replaced them */
+    uint64_t damaged;      /* segments left alone because they are damaged */
     uint64_t elapsed_ns;
 } bitcask_merge_result;
 
 /* What verify found. */
 typedef enum bitcask_finding_kind {
     BITCASK_FOUND_DAMAGE = 0, /* stored bytes that fail their check, or files that contradict one another */
-    BITCASK_FOUND_HINT,       /* a hint that does not match its data: disposable, made anew */
+    BITCASK_FOUND_HINT,       /* a hint, or a checkpoint, that does not match the data: disposable, made anew */
     BITCASK_FOUND_NOTE        /* nothing wrong: a file of unknown name, say. Does not count as damage */
 } bitcask_finding_kind;
 
 typedef struct bitcask_finding {
     bitcask_finding_kind kind;
-    const char *path;   /* of the partition */
-    const char *file;   /* in its directory; "" if it concerns the whole */
-    uint64_t offset;    /* of what is damaged, bytes from the file's start */
-    uint64_t size;      /* 0: unknown */
-    const void *key;    /* NULL: unknown */
+    const char *path; /* of the partition */
+    const char *file; /* in its directory; "" if it concerns the whole */
+    uint64_t offset;  /* of what is damaged, bytes from the file's start */
+    uint64_t size;    /* 0: unknown */
+    const void *key;  /* NULL: unknown */
     size_t key_size;
-    const char *text;   /* one line */
-} bitcask_finding; /* all pointers are valid during the call */
+    const char *text; /* one line */
+} bitcask_finding;    /* all pointers are valid during the call */
 
 typedef struct bitcask_verify_options {
-    unsigned flags; /* BITCASK_BELOW */
-    bool (*found)(void *context, const bitcask_finding *finding);       /* false stops; NULL: only count */
-    bool (*progress)(void *context, const bitcask_progress *progress);  /* false stops; NULL: none */
-    void *context; /* of both; neither may call the library */
+    unsigned flags;                                                    /* BITCASK_BELOW */
+    bool (*found)(void *context, const bitcask_finding *finding);      /* false stops; NULL: only count */
+    bool (*progress)(void *context, const bitcask_progress *progress); /* false stops; NULL: none */
+    void *context;                                                     /* of both; neither may call the library */
 } bitcask_verify_options;
 
 typedef struct bitcask_verify_result {
     uint64_t partitions, segments, records, bytes; /* looked at */
     uint64_t damage, hints, notes;                 /* findings by kind */
-    uint64_t segments_repaired; /* set aside as *.damaged, their good records copied out */
+    uint64_t segments_repaired;                    /* set aside as *.damaged, their good records copied out */
     uint64_t elapsed_ns;
 } bitcask_verify_result;
 
 /* What a store does in the background, or on command, and how the last of each kind ended. */
 typedef struct bitcask_job {
     bool running;
-    char path[256];           /* of the partition that is, or was, worked at; the end of a longer one */
+    char path[256]; /* of the partition that is, or was, worked at; the end of a longer one */
     uint64_t bytes_done, bytes_total;
-    uint64_t elapsed_ns;      /* so far, or of the last one */
-    uint64_t ended_ns;        /* when the last one ended, nanoseconds since 1970; 0: none so far */
-    bitcask_status status;    /* of the last one */
-    char detail[256];         /* its failure in a line, or "" */
+    uint64_t elapsed_ns;   /* so far, or of the last one */
+    uint64_t ended_ns;     /* when the last one ended, nanoseconds since 1970; 0: none so far */
+    bitcask_status status; /* of the last one */
+    char detail[256];      /* its failure in a line, or "" */
     union {
         bitcask_merge_result merge;
         bitcask_verify_result verify;
-    } result;                 /* of the last one */
+    } result; /* of the last one */
 } bitcask_job;
 
 typedef struct bitcask_activity {
