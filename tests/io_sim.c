@@ -34,12 +34,18 @@ struct failure {
     bool forever;
 };
 
+struct sim_mapping {
+    struct bc_mapping mapping; /* must be first */
+    struct sim_node *node;
+};
+
 struct bc_sim {
     struct bc_io io;
     pthread_mutex_t mutex; /* guards all below */
     struct sim_disk *disk;
     struct handle *handles;
     size_t handle_count, handle_room;
+    size_t mappings;
     struct held_lock *locks;
     size_t lock_count, lock_room;
     uint64_t rng;
@@ -317,6 +323,74 @@ static int sim_op_allocate(struct bc_io *io, int fd, uint64_t offset, uint64_t s
     return leave(sim, -ordered_failure(sim, BC_SIM_ALLOCATE));
 }
 
+static int sim_op_map(struct bc_io *io, int fd, uint64_t offset, size_t size, enum bc_map_kind kind,
+                      struct bc_mapping **mapping)
+{
+    if (kind != BC_MAP_APPEND) return -EOPNOTSUPP;
+    struct bc_sim *sim = enter(io, BC_SIM_MAP);
+    int error = ordered_failure(sim, BC_SIM_MAP);
+    if (error) return leave(sim, -error);
+    struct handle *handle = handle_of(sim, fd);
+    if (!handle || !handle->writable) return leave(sim, -EBADF);
+    if (offset % BC_MAP_GRAIN || size == 0) return leave(sim, -EINVAL);
+    struct sim_mapping *made = sim_realloc(NULL, sizeof *made);
+    *made = (struct sim_mapping){.mapping = {.offset = offset, .size = size}, .node = handle->node};
+    *mapping = &made->mapping;
+    sim->mappings++;
+    return leave(sim, 0);
+}
+
+static void sim_op_unmap(struct bc_io *io, struct bc_mapping *mapping)
+{
+    struct bc_sim *sim = io->context;
+    pthread_mutex_lock(&sim->mutex);
+    sim->mappings--;
+    pthread_mutex_unlock(&sim->mutex);
+    free(mapping);
+}
+
+static uint8_t *gather(const struct iovec *iov, int count, size_t *size)
+{
+    *size = 0;
+    for (int i = 0; i < count; i++) *size += iov[i].iov_len;
+    uint8_t *data = sim_realloc(NULL, *size);
+    size_t done = 0;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len) memcpy(data + done, iov[i].iov_base, iov[i].iov_len);
+        done += iov[i].iov_len;
+    }
+    return data;
+}
+
+static int map_write_locked(struct bc_sim *sim, struct sim_mapping *mapping, const uint8_t *data, size_t size,
+                            uint64_t offset)
+{
+    const struct bc_mapping *range = &mapping->mapping;
+    enum fate fate = change_fate(sim);
+    if (fate == FAILS) return -EIO;
+    int error = ordered_failure(sim, BC_SIM_MAP_WRITE);
+    if (offset < range->offset || offset + size > range->offset + range->size ||
+        offset + size > mapping->node->now.size) {
+        sim->misuses++;
+        error = EIO;
+    }
+    if (error && fate == GOES) sim_write(mapping->node, data, size / 2, offset, false);
+    if (!error) sim_write(mapping->node, data, size, offset, fate == IN_FLIGHT);
+    if (fate == IN_FLIGHT) return -EIO;
+    return -error;
+}
+
+static int sim_op_map_write(struct bc_io *io, struct bc_mapping *mapping, const struct iovec *iov, int count,
+                            uint64_t offset)
+{
+    struct bc_sim *sim = enter(io, BC_SIM_MAP_WRITE);
+    size_t size;
+    uint8_t *data = gather(iov, count, &size);
+    int result = map_write_locked(sim, (struct sim_mapping *)mapping, data, size, offset);
+    free(data);
+    return leave(sim, result);
+}
+
 static int sim_op_info(struct bc_io *io, int fd, struct bc_file_info *info)
 {
     struct bc_sim *sim = enter(io, BC_SIM_INFO);
@@ -492,6 +566,9 @@ static const struct bc_io_ops sim_ops = {
     .sync_dir = sim_op_sync_dir,
     .truncate = sim_op_truncate,
     .allocate = sim_op_allocate,
+    .map = sim_op_map,
+    .unmap = sim_op_unmap,
+    .map_write = sim_op_map_write,
     .info = sim_op_info,
     .mkdir = sim_op_mkdir,
     .rmdir = sim_op_rmdir,
@@ -571,6 +648,7 @@ size_t bc_sim_handles(struct bc_sim *sim)
     size_t count = 0;
     pthread_mutex_lock(&sim->mutex);
     for (size_t i = 0; i < sim->handle_count; i++) count += sim->handles[i].node != NULL;
+    count += sim->mappings;
     pthread_mutex_unlock(&sim->mutex);
     return count;
 }

@@ -1,5 +1,8 @@
 /* io_sim.h - a simulated disk behind struct bc_io: in memory, deterministic, with power cuts and failures.
  *
+ * Files can be mapped for appending, not for reading. A write into a mapping is remembered like any other, and its pages
+ * may reach the disk or not, as those of others. One outside of the mapping, or beyond the file's end, is a misuse.
+ *
  * A file's bytes are safe after fdatasync of the file, a name after sync_dir of its directory, nothing else is.
  * Time and randomness come from the disk and repeat with its seed. Paths given with BC_AT_CWD start at the disk's
  * root. Handles are never used twice, so that one that was closed is always found out.
@@ -20,6 +23,8 @@ enum bc_sim_call {
     BC_SIM_SYNC_DIR,
     BC_SIM_TRUNCATE,
     BC_SIM_ALLOCATE,
+    BC_SIM_MAP,
+    BC_SIM_MAP_WRITE,
     BC_SIM_INFO,
     BC_SIM_MKDIR,
     BC_SIM_RMDIR,
@@ -54,10 +59,10 @@ void bc_sim_set_clock(struct bc_sim *sim, int64_t now_ns);
 uint64_t bc_sim_calls(struct bc_sim *sim, enum bc_sim_call kind);
 uint64_t bc_sim_changes(struct bc_sim *sim);
 
-/* Handles that are open. */
+/* Handles and mappings that are open. */
 size_t bc_sim_handles(struct bc_sim *sim);
 
-/* Calls made on a handle that was not open: a bug of the caller. */
+/* Calls made on a handle that was not open, and writes into mappings where there is no file: bugs of the caller. */
 uint64_t bc_sim_misuses(struct bc_sim *sim);
 
 /* Cuts the power in changing call n, counted from 1 with the first call of this disk; that call and all later
@@ -75,7 +80,8 @@ struct bc_sim *bc_sim_power_cut(struct bc_sim *sim, enum bc_sim_cut cut, uint64_
 
 /* Makes call n of that kind, counted from 1 from now on, fail with errno error (positive), and with forever every
  * later one as well. Replaces the last order for this kind; n 0: none. A failed fdatasync loses what it was to
- * sync, as kernels do: the next one succeeds and brings nothing back. */
+ * sync, as kernels do: the next one succeeds and brings nothing back. A failed write into a mapping leaves its first
+ * half. */
 void bc_sim_fail(struct bc_sim *sim, enum bc_sim_call kind, uint64_t n, int error, bool forever);
 
 /* Reads and writes transfer at most so many bytes a call; 0: all. */

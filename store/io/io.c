@@ -154,6 +154,37 @@ bc_status bc_io_allocate(struct bc_io *io, int fd, const char *name, uint64_t of
     return result < 0 ? fail("reserve room", name, result) : BITCASK_OK;
 }
 
+bc_status bc_io_map(struct bc_io *io, int fd, const char *name, uint64_t offset, size_t size, enum bc_map_kind kind,
+                    struct bc_mapping **mapping)
+{
+    int result = io->ops->map != NULL ? io->ops->map(io, fd, offset, size, kind, mapping) : -EOPNOTSUPP;
+    return result < 0 ? fail("map", name, result) : BITCASK_OK;
+}
+
+void bc_io_unmap(struct bc_io *io, struct bc_mapping **mapping)
+{
+    if (*mapping != NULL) io->ops->unmap(io, *mapping);
+    *mapping = NULL;
+}
+
+bc_status bc_io_map_write(struct bc_io *io, struct bc_mapping *mapping, const char *name, const struct iovec *iov,
+                          int count, uint64_t offset)
+{
+    uint64_t size = 0;
+    for (int i = 0; i < count; i++) size += iov[i].iov_len;
+    int result = io->ops->map_write(io, mapping, iov, count, offset);
+    if (result < 0)
+        return bc_fail(bc_status_from_errno(-result),
+                       "%.350s: cannot write: the file was cut short, or the disk is full or faulty", name);
+    add(&io->bytes_written, size);
+    return BITCASK_OK;
+}
+
+void bc_io_note_read(struct bc_io *io, uint64_t bytes)
+{
+    add(&io->bytes_read, bytes);
+}
+
 bc_status bc_io_info(struct bc_io *io, int fd, const char *name, struct bc_file_info *info)
 {
     int result = 0;

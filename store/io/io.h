@@ -11,6 +11,7 @@
 #ifndef BC_IO_H
 #define BC_IO_H
 
+#include <stdatomic.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -25,6 +26,7 @@ enum {
     BC_OPEN_DIRECTORY = 1u << 4 /* a directory, for the at-argument and for sync_dir */
 };
 
+#define BC_MAP_GRAIN 65536u /* what mappings begin at a multiple of: whole pages, however large they are */
 #define BC_AT_CWD (-100) /* as at-argument: name is a path, and symbolic links in its directories are followed */
 
 enum bc_lock_kind { BC_LOCK_SHARED, BC_LOCK_EXCLUSIVE, BC_LOCK_NONE };
@@ -35,6 +37,20 @@ struct bc_file_info {
     uint32_t uid;
     bool is_directory;
     bool is_regular;
+};
+
+enum bc_map_kind {
+    BC_MAP_READ,  /* for reading, at random places */
+    BC_MAP_APPEND /* for writing with bc_io_map_write(); what is read through it, or through the file, is the same */
+};
+
+/* A part of a file in memory. An access to it that fails ends nobody: it reads zeros, or what it wrote is lost, and
+ * `broken` says so for good. So: use it, then look at broken, then believe it. */
+struct bc_mapping {
+    uint8_t *data;   /* NULL: it can be written to by the operation only */
+    uint64_t offset; /* of data[0] in the file */
+    size_t size;     /* bytes; it may reach beyond the file's end, where nobody may look before the file has grown */
+    atomic_bool broken;
 };
 
 struct bc_io;
@@ -49,6 +65,13 @@ struct bc_io_ops {
     int (*sync_dir)(struct bc_io *io, int fd);   /* directory: the names in it */
     int (*truncate)(struct bc_io *io, int fd, uint64_t size);
     int (*allocate)(struct bc_io *io, int fd, uint64_t offset, uint64_t size); /* room on disk, file size unchanged */
+    /* Maps size bytes from offset, a multiple of BC_MAP_GRAIN. Either of the two may be NULL, or -EOPNOTSUPP: then
+     * there is only reading and writing. unmap once nobody uses it. */
+    int (*map)(struct bc_io *io, int fd, uint64_t offset, size_t size, enum bc_map_kind kind,
+               struct bc_mapping **mapping);
+    void (*unmap)(struct bc_io *io, struct bc_mapping *mapping);
+    /* Writes into a mapping for appending: all, which lies within it and within the file, or a negative errno. */
+    int (*map_write)(struct bc_io *io, struct bc_mapping *mapping, const struct iovec *iov, int count, uint64_t offset);
     int (*info)(struct bc_io *io, int fd, struct bc_file_info *info);
     int (*mkdir)(struct bc_io *io, int at, const char *name); /* mode 0700 */
     int (*rmdir)(struct bc_io *io, int at, const char *name);
@@ -87,6 +110,15 @@ bc_status bc_io_sync(struct bc_io *io, int fd, const char *name);     /* fdatasy
 bc_status bc_io_sync_dir(struct bc_io *io, int fd, const char *name);
 bc_status bc_io_truncate(struct bc_io *io, int fd, const char *name, uint64_t size);
 bc_status bc_io_allocate(struct bc_io *io, int fd, const char *name, uint64_t offset, uint64_t size);
+/* Maps a part of a file; see struct bc_io_ops. Any failure means: do without. The file may be closed before. */
+bc_status bc_io_map(struct bc_io *io, int fd, const char *name, uint64_t offset, size_t size, enum bc_map_kind kind,
+                    struct bc_mapping **mapping);
+void bc_io_unmap(struct bc_io *io, struct bc_mapping **mapping); /* sets *mapping to NULL, which is fine, too */
+/* Writes all of it into a mapping for appending. IO: some of it may stand there, and the mapping is of no more use. */
+bc_status bc_io_map_write(struct bc_io *io, struct bc_mapping *mapping, const char *name, const struct iovec *iov,
+                          int count, uint64_t offset);
+/* Counts bytes that were read through a mapping. */
+void bc_io_note_read(struct bc_io *io, uint64_t bytes);
 bc_status bc_io_info(struct bc_io *io, int fd, const char *name, struct bc_file_info *info);
 bc_status bc_io_mkdir(struct bc_io *io, int at, const char *name);
 bc_status bc_io_rmdir(struct bc_io *io, int at, const char *name);

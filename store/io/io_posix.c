@@ -9,15 +9,19 @@
  */
 #include "io/io.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "io/mapping.h"
 
 _Static_assert(BC_AT_CWD == AT_FDCWD, "the at-argument is handed on as it is");
 _Static_assert(sizeof(off_t) == 8, "segments reach 4 GiB: build with 64-bit file offsets");
@@ -100,6 +104,36 @@ static int posix_allocate(struct bc_io *io, int fd, uint64_t offset, uint64_t si
     (void)io;
     if (!in_range(offset, size)) return -EINVAL;
     return result_of(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size));
+}
+
+static int posix_map(struct bc_io *io, int fd, uint64_t offset, size_t size, enum bc_map_kind kind,
+                     struct bc_mapping **mapping)
+{
+    (void)io;
+    int result = bc_mapping_open(fd, offset, size, kind == BC_MAP_APPEND, mapping);
+    /* One read a record, not the surroundings as well; pages that are in memory already come by the dozen all the
+     * same. */
+    if (result == 0 && kind == BC_MAP_READ) (void)madvise((*mapping)->data, (*mapping)->size, MADV_RANDOM);
+    return result;
+}
+
+static void posix_unmap(struct bc_io *io, struct bc_mapping *mapping)
+{
+    (void)io;
+    bc_mapping_close(mapping);
+}
+
+static int posix_map_write(struct bc_io *io, struct bc_mapping *mapping, const struct iovec *iov, int count,
+                           uint64_t offset)
+{
+    (void)io;
+    uint8_t *to = mapping->data + (offset - mapping->offset);
+    for (int i = 0; i < count; i++) {
+        assert(iov[i].iov_len <= mapping->size - (size_t)(to - mapping->data));
+        if (iov[i].iov_len > 0) memcpy(to, iov[i].iov_base, iov[i].iov_len);
+        to += iov[i].iov_len;
+    }
+    return atomic_load(&mapping->broken) ? -EIO : 0;
 }
 
 static int posix_info(struct bc_io *io, int fd, struct bc_file_info *info)
@@ -225,6 +259,9 @@ static const struct bc_io_ops posix_ops = {
     .sync_dir = posix_sync_dir,
     .truncate = posix_truncate,
     .allocate = posix_allocate,
+    .map = posix_map,
+    .unmap = posix_unmap,
+    .map_write = posix_map_write,
     .info = posix_info,
     .mkdir = posix_mkdir,
     .rmdir = posix_rmdir,

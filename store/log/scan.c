@@ -28,6 +28,26 @@ struct bc_scan {
     uint8_t window[WINDOW_SIZE];
 };
 
+bc_status bc_scan_find_used(struct bc_segment *segment, uint64_t end, uint64_t *used)
+{
+    uint8_t block[4096];
+    bc_status status = BITCASK_OK;
+
+    *used = 0;
+    while (end > 0) {
+        uint64_t start = (end - 1) / sizeof block * sizeof block;
+        size_t got = 0;
+
+        status = bc_io_read(segment->io, segment->fd, segment->name, block, (size_t)(end - start), start, &got);
+        if (status != BITCASK_OK) return status;
+        while (got > 0 && block[got - 1] == 0) got--;
+        *used = start + got;
+        if (got > 0) break;
+        end = start;
+    }
+    return status;
+}
+
 bc_status bc_scan_open(struct bc_segment *segment, uint64_t offset, uint64_t end, struct bc_scan **scan)
 {
     struct bc_scan *made = malloc(sizeof *made);

@@ -27,6 +27,11 @@ struct bc_scan_item {
 
 struct bc_scan;
 
+/* Where the segment's file has its last byte that is not zero: *used is one behind it. A writer beside us lays out
+ * zeros in advance, and writes into them while we read: what a scan meets at or behind *used was not there, or not
+ * whole, when this was called; all before it was, but for the last record, which may end in zeros or be unfinished. */
+bc_status bc_scan_find_used(struct bc_segment *segment, uint64_t end, uint64_t *used);
+
 /* From offset (the header's size for the whole log) to end (bytes). The segment is not owned and must outlive it. */
 bc_status bc_scan_open(struct bc_segment *segment, uint64_t offset, uint64_t end, struct bc_scan **scan);
 

@@ -26,7 +26,8 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     if (made == NULL) return bc_fail(BITCASK_NO_MEMORY, "%s: out of memory", name);
     made->io = io;
     made->fd = fd;
-    snprintf(made->name, sizeof made->name, "%.*s", (int)sizeof made->name - 1, name);
+    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
+    atomic_init(&made->name, made->names[0]);
     atomic_init(&made->references, 1);
     made->segment_id = header->segment_id;
     made->lowest_id = header->lowest_id;
@@ -34,6 +35,8 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     made->generation = header->generation;
     made->last_version = header->last_version;
     atomic_init(&made->end, end);
+    atomic_init(&made->mapping, NULL);
+    atomic_init(&made->unmappable, false);
     *segment = made;
     return BITCASK_OK;
 }
@@ -87,7 +90,8 @@ bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct b
         bc_segment_unref(&made);
         return status;
     }
-    snprintf(made->name, sizeof made->name, "%.*s", (int)sizeof made->name - 1, name);
+    /* Nobody else knows it yet. */
+    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
     *segment = made;
     return BITCASK_OK;
 }
@@ -167,6 +171,13 @@ bc_status bc_segment_in_memory(struct bc_io *io, uint64_t room, struct bc_segmen
     return status;
 }
 
+void bc_segment_rename(struct bc_segment *segment, const char *name)
+{
+    /* Into the place that no reader looks at yet: the old name may be under way in somebody's message. */
+    snprintf(segment->names[1], sizeof segment->names[1], "%.*s", (int)sizeof segment->names[1] - 1, name);
+    atomic_store_explicit(&segment->name, segment->names[1], memory_order_release);
+}
+
 struct bc_segment *bc_segment_ref(struct bc_segment *segment)
 {
     atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
@@ -180,10 +191,53 @@ void bc_segment_unref(struct bc_segment **segment)
     if (gone == NULL) return;
     /* Release what this thread did with the segment, acquire what the others did, before it is freed. */
     if (atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1) return;
+    struct bc_mapping *mapping = atomic_load_explicit(&gone->mapping, memory_order_relaxed);
+    bc_io_unmap(gone->io, &mapping);
     /* What a close could still report was either synced before, and reported then, or never promised. */
     if (gone->fd >= 0) gone->io->ops->close(gone->io, gone->fd);
     free(gone->memory);
     free(gone);
+}
+
+/* The file's mapping; made now where there is none. Several threads may come at once: one publishes its own, the others
+ * drop theirs. A growing file is mapped at the size that it may reach: beyond its end there is nothing to look at, and
+ * nobody looks, since all records lie before segment->end. */
+static struct bc_mapping *mapping_of(struct bc_segment *segment)
+{
+    struct bc_mapping *mapping = atomic_load_explicit(&segment->mapping, memory_order_acquire);
+    struct bc_mapping *none = NULL;
+    uint64_t size = atomic_load_explicit(&segment->end, memory_order_acquire);
+
+    if (mapping != NULL || atomic_load_explicit(&segment->unmappable, memory_order_relaxed)) return mapping;
+    if (size < segment->room) size = segment->room;
+    if (size == 0 || size > SIZE_MAX / 2 ||
+        bc_io_map(segment->io, segment->fd, segment->name, 0, (size_t)size, BC_MAP_READ, &mapping) != BITCASK_OK) {
+        bc_detail_clear(); /* no failure of whoever asked: there is pread */
+        atomic_store_explicit(&segment->unmappable, true, memory_order_relaxed);
+        return NULL;
+    }
+    if (atomic_compare_exchange_strong(&segment->mapping, &none, mapping)) return mapping;
+    bc_io_unmap(segment->io, &mapping);
+    return none;
+}
+
+const uint8_t *bc_segment_view(struct bc_segment *segment, uint64_t offset, size_t size)
+{
+    uint64_t end = atomic_load_explicit(&segment->end, memory_order_acquire);
+    const struct bc_mapping *mapping;
+
+    if (offset > end || size > end - offset) return NULL;
+    if (segment->memory != NULL) return segment->memory + offset;
+    mapping = mapping_of(segment);
+    if (mapping == NULL || offset + size > mapping->size || atomic_load(&mapping->broken)) return NULL;
+    bc_io_note_read(segment->io, size);
+    return mapping->data + offset;
+}
+
+bool bc_segment_view_is_broken(const struct bc_segment *segment)
+{
+    const struct bc_mapping *mapping = atomic_load_explicit(&segment->mapping, memory_order_acquire);
+    return mapping != NULL && atomic_load(&mapping->broken);
 }
 
 bc_status bc_segment_read_raw(struct bc_segment *segment, uint64_t offset, void *out, size_t size)

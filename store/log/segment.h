@@ -40,7 +40,8 @@ struct bc_segment_header {
 struct bc_segment {
     struct bc_io *io; /* not owned */
     int fd;
-    char name[16];
+    const char *_Atomic name; /* one of the two below: what it is called now */
+    char names[2][16];        /* as it was made or opened; as it is called since bc_segment_rename() */
     atomic_uint references;
     uint32_t segment_id;
     uint32_t lowest_id; /* it stands for the segments from this id to its own */
@@ -48,7 +49,11 @@ struct bc_segment {
     uint64_t generation;
     uint64_t last_version;
     _Atomic uint64_t end; /* bytes of good log; changed under the partition's write lock, read by any */
-    uint8_t *memory;      /* instead of a file: redo records that a reader applies (owned), else NULL */
+    /* The file in memory; made at the first look, by whoever comes first, and there until the last reference goes. */
+    struct bc_mapping *_Atomic mapping;
+    atomic_bool unmappable;
+    uint64_t room;   /* bytes that the file may grow to while it is mapped; 0: it does not. Set before it is shared */
+    uint8_t *memory; /* instead of a file: redo records that a reader applies (owned), else NULL */
 };
 
 /* The name of sealed segment id, "000007.data", into name[16]. */
@@ -90,6 +95,10 @@ bc_status bc_segment_open_as(struct bc_io *io, int at, const char *name, const s
 /* A segment of room bytes in memory, empty, of a generation of 0, named "(intents)": see its member memory. */
 bc_status bc_segment_in_memory(struct bc_io *io, uint64_t room, struct bc_segment **segment);
 
+/* Notes that the file has another name, for good: once in a segment's life, when an active one is sealed or an output of
+ * a merge gets its place. Readers go on meanwhile: they see one of the two. */
+void bc_segment_rename(struct bc_segment *segment, const char *name);
+
 struct bc_segment *bc_segment_ref(struct bc_segment *segment);
 void bc_segment_unref(struct bc_segment **segment); /* the last one closes the file */
 
@@ -100,6 +109,13 @@ bc_status bc_segment_read_front(struct bc_segment *segment, uint64_t offset, str
 
 /* Reads the value of a record whose front was read, into out (record->value_size bytes), and checks its CRC. */
 bc_status bc_segment_read_value(struct bc_segment *segment, uint64_t offset, const struct bc_record *record, void *out);
+
+/* The size bytes at offset where they stand in memory, valid as long as the segment; NULL: they are to be read. Whoever
+ * has used them asks bc_segment_view_is_broken() before he believes them. */
+const uint8_t *bc_segment_view(struct bc_segment *segment, uint64_t offset, size_t size);
+
+/* Whether a part of what stands in memory could not be had: what was seen may be zeros. From then on views are NULL. */
+bool bc_segment_view_is_broken(const struct bc_segment *segment);
 
 /* Reads size bytes at offset as they are, from file or memory; fewer than size is CORRUPT ("cut short"). */
 bc_status bc_segment_read_raw(struct bc_segment *segment, uint64_t offset, void *out, size_t size);
