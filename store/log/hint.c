@@ -313,6 +313,19 @@ void bc_hint_close(struct bc_hint **hint)
     free(gone);
 }
 
+bool bc_hint_looks_whole(struct bc_io *io, int at, const struct bc_hint_head *wanted)
+{
+    struct bc_hint *hint = NULL;
+    uint8_t header[BC_HINT_HEADER_SIZE];
+    uint64_t index_size = 0, filter_size = 0;
+    bc_status status = open_file(io, at, wanted->segment_id, &hint);
+    if (status == BITCASK_OK) status = read_header(hint, header, &index_size, &filter_size);
+    if (status == BITCASK_OK) status = check_match(hint, wanted, true);
+    if (status == BITCASK_OK) status = check_sizes(hint, index_size, filter_size);
+    bc_hint_close(&hint);
+    return status == BITCASK_OK;
+}
+
 const struct bc_hint_head *bc_hint_head(const struct bc_hint *hint)
 {
     return &hint->head;

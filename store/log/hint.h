@@ -100,6 +100,9 @@ void bc_hint_close(struct bc_hint **hint);
 /* Only the head, of whatever generation: for a data file that cannot say its own any more. As bc_hint_open(). */
 bc_status bc_hint_read_head(struct bc_io *io, int at, uint32_t segment_id, struct bc_hint_head *head);
 
+/* Whether there is a hint that matches exactly, by its head and the file's size alone. */
+bool bc_hint_looks_whole(struct bc_io *io, int at, const struct bc_hint_head *wanted);
+
 const struct bc_hint_head *bc_hint_head(const struct bc_hint *hint);
 uint64_t bc_hint_file_size(const struct bc_hint *hint);
 size_t bc_hint_memory(const struct bc_hint *hint); /* bytes of memory held: filter and block index */
