@@ -2,11 +2,11 @@
  *
  * Files are ordered by segment id, and for every key the last one wins. A file whose id lies in the coverage of a
  * higher one was merged into that, and is superseded: ignored, and removed by a writer. What a crash leaves is known by
- * name (new.tmp, merge.tmp, hint.tmp, hints without data) and removed; what nobody here made is left alone and
- * mentioned.
+ * name (new.tmp, merge.tmp, hint.tmp, index.tmp, hints without data) and removed; what nobody here made is left alone
+ * and mentioned. A checkpoint of the index that fits the files takes the place of loading all but the last of them.
  */
+#include "partition/checkpoint.h"
 #include "partition/cold.h"
-#include "partition/recover.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +21,16 @@ struct listing {
     uint32_t *hints; /* ids that there are hints for */
     size_t hint_count, hint_room;
     bool active;
-    bool leftover[3]; /* by leftovers[] */
+    bool checkpoint;
+    bool leftover[4]; /* by leftovers[] */
     char strange[64]; /* a file that nobody here made */
     size_t strangers;
     bool failed;
 };
 
 /* What a crash may leave of work under way; nothing of it is ever read. */
-static const char *const leftovers[3] = {BC_TEMPORARY_NAME, BC_MERGE_NAME, BC_HINT_TEMPORARY_NAME};
+static const char *const leftovers[4] = {BC_TEMPORARY_NAME, BC_MERGE_NAME, BC_HINT_TEMPORARY_NAME,
+                                         BC_CHECKPOINT_TEMPORARY_NAME};
 
 static bool add_id(uint32_t **ids, size_t *count, size_t *room, uint32_t id)
 {
@@ -48,11 +50,13 @@ static bool list_name(void *context, const char *name)
     struct listing *listing = context;
     uint32_t id;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         if (strcmp(name, leftovers[i]) == 0) return listing->leftover[i] = true;
     }
     if (strcmp(name, BC_ACTIVE_NAME) == 0)
         listing->active = true;
+    else if (strcmp(name, BC_CHECKPOINT_NAME) == 0)
+        listing->checkpoint = true;
     else if (bc_segment_parse_name(name, &id))
         listing->failed = !add_id(&listing->ids, &listing->count, &listing->room, id);
     else if (bc_hint_parse_name(name, &id))
@@ -243,7 +247,7 @@ static void clean_up(struct bc_partition *partition, const struct listing *listi
         bc_env_log(partition->env, BITCASK_LOG_INFO, "partition '%s': left alone: %s%s, not a file of the store's",
                    partition->label, listing->strange, listing->strangers > 1 ? " and others" : "");
     if (partition->env->read_only) return;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         if (listing->leftover[i]) (void)bc_io_unlink(io, partition->dir_fd, leftovers[i]);
     for (size_t i = 0; i < listing->hint_count; i++) {
         if (has_data(listing, partition, listing->hints[i])) continue;
@@ -255,10 +259,34 @@ static void clean_up(struct bc_partition *partition, const struct listing *listi
 
 /* ---- loading ---- */
 
-/* Puts the segments in their places, in the order of their ids. */
-static bc_status place_segments(struct bc_partition *partition, struct bc_segment **segments, size_t count)
+/* Notes the slots in the order of their segments' ids. */
+static bc_status order_by_age(struct bc_partition *partition)
 {
-    bc_status status = BITCASK_OK;
+    uint32_t count = 0, at;
+
+    partition->by_age = malloc(((size_t)partition->slot_count + 1) * sizeof *partition->by_age);
+    if (!partition->by_age) return BITCASK_NO_MEMORY;
+    /* Mostly they are in that order already. */
+    for (uint32_t i = 0; i < partition->slot_count; i++) {
+        const struct bc_segment *segment = partition->slots[i].segment;
+
+        if (!segment) continue;
+        for (at = count++; at > 0; at--) {
+            uint32_t before = partition->by_age[at - 1];
+            if (partition->slots[before].segment->segment_id < segment->segment_id) break;
+            partition->by_age[at] = before;
+        }
+        partition->by_age[at] = i;
+    }
+    partition->by_age_count = count;
+    return BITCASK_OK;
+}
+
+/* Puts the segments in their places: those that the checkpoint (or NULL) tells, or in the order of their ids. */
+static bc_status place_segments(struct bc_partition *partition, struct bc_segment **segments, size_t count,
+                                const struct bc_checkpoint *checkpoint)
+{
+    bc_status status = checkpoint ? bc_checkpoint_place(partition, segments, count, checkpoint) : BITCASK_OK;
     uint32_t slot;
 
     for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
@@ -266,19 +294,62 @@ static bc_status place_segments(struct bc_partition *partition, struct bc_segmen
         status = bc_partition_add_slot(partition, segments[i], &slot);
         if (status == BITCASK_OK) segments[i] = NULL;
     }
+    return status == BITCASK_OK ? order_by_age(partition) : status;
+}
+
+/* Looks whether sealed segments have the hints that the checkpoint knows of: after a power cut some may be gone, or torn.
+ * bad: known not to serve, by slot. has_active: the newest segment is not sealed. */
+static void look_for_hints(struct bc_partition *partition, bool has_active, const bool *bad)
+{
+    uint32_t sealed = partition->by_age_count - (has_active ? 1 : 0);
+
+    for (uint32_t i = 0; i < sealed; i++) {
+        struct bc_slot *slot = &partition->slots[partition->by_age[i]];
+        struct bc_segment *segment = slot->segment;
+        const struct bc_hint_head wanted = {
+            .segment_id = segment->segment_id, .generation = segment->generation, .data_size = segment->end};
+
+        if (slot->hint_bytes > 0 && !bad[partition->by_age[i]] &&
+            bc_hint_looks_whole(segment->io, partition->dir_fd, &wanted))
+            continue;
+        slot->hint_bytes = 0;
+        bc_partition_want_hints(partition);
+    }
+    bc_detail_clear();
+}
+
+/* Loads what is not in the index yet. has_active: the last segment is the active one. */
+static bc_status load_segments(struct bc_partition *partition, bool has_active, const struct bc_replay *replay)
+{
+    bc_status status = BITCASK_OK;
+
+    for (uint32_t i = 0; i < partition->by_age_count && status == BITCASK_OK; i++) {
+        uint32_t slot = partition->by_age[i], id = partition->slots[slot].segment->segment_id;
+
+        if (replay && id < replay->from.segment_id) continue;
+        if (has_active && i + 1 == partition->by_age_count) status = bc_recover_active(partition, slot, replay);
+        else if (replay && id == replay->from.segment_id) status = bc_recover_rest(partition, slot, replay);
+        else status = bc_recover_sealed(partition, slot);
+    }
     return status;
 }
 
-/* has_active: the last slot is the active segment. */
-static bc_status load_segments(struct bc_partition *partition, bool has_active)
+/* Leaves the partition cold where that can be; else builds its index, from the checkpoint (or NULL) as far as that goes. */
+static bc_status load(struct bc_partition *partition, const struct listing *listing,
+                      const struct bc_checkpoint *checkpoint)
 {
-    bool cold = false;
-    bc_status status = bc_cold_open(partition, has_active, &cold);
+    bool cold = false, loaded = false, *bad = calloc((size_t)partition->slot_count + 1, sizeof *bad);
+    struct bc_replay replay = {0};
+    bc_status status = bad ? bc_cold_open(partition, listing->active, &cold, bad) : BITCASK_NO_MEMORY;
 
-    for (uint32_t i = 0; i < partition->slot_count && status == BITCASK_OK && !cold; i++) {
-        bool active = has_active && i + 1 == partition->slot_count;
-        status = active ? bc_recover_active(partition, i) : bc_recover_sealed(partition, i);
+    if (status == BITCASK_OK && !cold && checkpoint) bc_checkpoint_load(partition, checkpoint, &loaded);
+    if (loaded) {
+        replay = bc_checkpoint_replay(checkpoint);
+        look_for_hints(partition, listing->active, bad);
     }
+    free(bad);
+    if (status == BITCASK_OK && !cold) status = load_segments(partition, listing->active, loaded ? &replay : NULL);
+    if (status == BITCASK_OK) bc_checkpoint_note_open(partition, cold || loaded ? checkpoint : NULL);
     return status;
 }
 
@@ -307,20 +378,24 @@ bc_status bc_partition_recover(struct bc_partition *partition)
 {
     struct bc_segment **segments = NULL;
     struct listing listing = {0};
+    struct bc_checkpoint *checkpoint = NULL;
     size_t count = 0, gone_count = 0;
     uint32_t *gone = NULL;
     bc_status status = bc_partition_open_dir(partition->env, partition->id, false, &partition->dir_fd);
 
+    bc_checkpoint_note_open(partition, NULL);
     if (status == BITCASK_NOT_FOUND) return BITCASK_OK; /* nothing was ever put here */
     if (status == BITCASK_OK) status = open_all(partition, &listing, &segments, &count);
     if (status == BITCASK_OK && !(gone = malloc((count + 1) * sizeof *gone))) status = BITCASK_NO_MEMORY;
     if (status == BITCASK_OK) status = find_superseded(partition, segments, count, gone, &gone_count);
     if (status == BITCASK_OK) status = remove_superseded(partition, gone, gone_count);
-    if (status == BITCASK_OK) status = place_segments(partition, segments, count);
-    if (status == BITCASK_OK) status = load_segments(partition, listing.active);
+    if (status == BITCASK_OK && listing.checkpoint) bc_checkpoint_find(partition, segments, count, &checkpoint);
+    if (status == BITCASK_OK) status = place_segments(partition, segments, count, checkpoint);
+    if (status == BITCASK_OK) status = load(partition, &listing, checkpoint);
     if (status == BITCASK_OK) clean_up(partition, &listing);
     /* A sealed segment without a successor: a crash in rotation, whose names may not be synced. */
     if (status == BITCASK_OK && !partition->active && count > 0) bc_partition_names_changed(partition);
+    bc_checkpoint_close(&checkpoint);
     drop_segments(segments, count);
     free(gone);
     release(&listing);

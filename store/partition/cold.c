@@ -4,10 +4,12 @@
 
 #include <string.h>
 
-#include "index/hash_index.h"
+#include "base/clock.h"
+
+#include "index/index.h"
 #include "log/hint.h"
+#include "partition/checkpoint.h"
 #include "partition/load.h"
-#include "partition/recover.h"
 
 #define HOT_LEAST 1000u /* look-ups that read something, before the index is built */
 #define HOT_SHARE 16u   /* and one for so many keys: loading a key costs about a sixteenth of such a look-up */
@@ -33,6 +35,7 @@ static bool ends_in_mark(struct bc_segment *segment, uint64_t hinted)
 void bc_cold_release(struct bc_partition *partition)
 {
     for (uint32_t i = 0; i < partition->slot_count; i++) bc_hint_close(&partition->slots[i].hint);
+    atomic_store_explicit(&partition->hint_memory, 0, memory_order_relaxed);
 }
 
 static bool open_hint(struct bc_partition *partition, uint32_t slot, bool active)
@@ -50,33 +53,40 @@ static bool open_hint(struct bc_partition *partition, uint32_t slot, bool active
     place->hint_bytes = bc_hint_file_size(place->hint);
     place->tombstone_bytes = head->tombstone_bytes;
     partition->cold_keys += head->keys;
+    partition->hint_memory += bc_hint_memory(place->hint);
     if (head->last_version > partition->last_version && head->last_version <= BC_VERSION_MAX)
         partition->last_version = head->last_version;
     return true;
 }
 
-bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *cold)
+bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *cold, bool *bad)
 {
-    uint32_t count = partition->slot_count;
+    uint32_t count = partition->by_age_count, newest = count > 0 ? partition->by_age[count - 1] : 0;
+    uint32_t sealed = has_active ? count - 1 : count;
     uint64_t last_version = partition->last_version, hinted;
-    bool all = count > 0;
-
     /* The active one first: after a crash it has none, and the others need not be looked at twice. */
-    for (uint32_t i = count; i-- > 0 && all;) all = open_hint(partition, i, has_active && i + 1 == count);
+    bool all = count > 0 && (!has_active || open_hint(partition, newest, true));
+
+    for (uint32_t i = 0, look = all ? sealed : 0; i < look; i++) {
+        if (open_hint(partition, partition->by_age[i], false)) continue;
+        bad[partition->by_age[i]] = true;
+        all = false;
+    }
     bc_detail_clear();
     *cold = all;
     if (!all) {
         bc_cold_release(partition);
         partition->cold_keys = 0;
-        for (uint32_t i = 0; i < count; i++) partition->slots[i].hint_bytes = partition->slots[i].tombstone_bytes = 0;
+        for (uint32_t i = 0; i < partition->slot_count; i++)
+            partition->slots[i].hint_bytes = partition->slots[i].tombstone_bytes = 0;
         partition->last_version = last_version;
         return BITCASK_OK;
     }
     atomic_store(&partition->cold, true);
     if (!has_active) return BITCASK_OK;
-    hinted = partition->slots[count - 1].hint ? bc_hint_head(partition->slots[count - 1].hint)->data_size
-                                              : partition->slots[count - 1].segment->header_size;
-    return bc_recover_closed(partition, count - 1, hinted);
+    hinted = partition->slots[newest].hint ? bc_hint_head(partition->slots[newest].hint)->data_size
+                                           : partition->slots[newest].segment->header_size;
+    return bc_recover_closed(partition, newest, hinted);
 }
 
 bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry)
@@ -85,9 +95,10 @@ bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t k
     struct bc_buffer buffer = {0};
     bc_status status = BITCASK_NOT_FOUND;
 
-    /* The newest first: the first that knows the key has its last record. Places are in the order of ids. */
-    for (uint32_t i = partition->slot_count; i-- > 0 && status == BITCASK_NOT_FOUND;) {
-        const struct bc_hint *hint = partition->slots[i].hint;
+    /* The newest first: the first that knows the key has its last record. */
+    for (uint32_t i = partition->by_age_count; i-- > 0 && status == BITCASK_NOT_FOUND;) {
+        uint32_t slot = partition->by_age[i];
+        const struct bc_hint *hint = partition->slots[slot].hint;
         struct bc_hint_entry hinted;
 
         if (!hint) continue; /* nothing in it */
@@ -106,9 +117,10 @@ bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t k
         if (hinted.version > BC_VERSION_MAX)
             status = BITCASK_CORRUPT;
         else if (entry)
-            bc_entry_from_hint(i, &hinted, entry);
+            bc_entry_from_hint(slot, &hinted, entry);
     }
     bc_buffer_release(&buffer);
+    if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) atomic_store(&partition->distrust_hints, true);
     return status;
 }
 
@@ -139,23 +151,74 @@ static bc_status warm_slot(struct bc_partition *partition, uint32_t slot)
     return status;
 }
 
+/* Loads the checkpoint that was found to fit at open. It may be another one by now: a writer goes on beside a reader. */
+static bool load_checkpoint(struct bc_partition *partition, struct bc_replay *replay)
+{
+    struct bc_checkpoint *checkpoint = NULL;
+    bool loaded = false;
+
+    /* Where a hint cannot be read any more all are read, to find those that must be made anew. */
+    if (partition->checkpoint.id == 0 || atomic_load(&partition->distrust_hints)) return false;
+    if (bc_checkpoint_open(partition->env->io, partition->dir_fd, &checkpoint) == BITCASK_OK &&
+        bc_checkpoint_head(checkpoint)->id == partition->checkpoint.id) {
+        bc_checkpoint_load(partition, checkpoint, &loaded);
+        *replay = bc_checkpoint_replay(checkpoint);
+    }
+    /* Of hints those that are open know better. */
+    for (uint32_t i = 0; i < partition->slot_count && loaded; i++)
+        if (partition->slots[i].hint) partition->slots[i].hint_bytes = bc_hint_file_size(partition->slots[i].hint);
+    bc_detail_clear();
+    bc_checkpoint_close(&checkpoint);
+    if (!loaded) bc_checkpoint_note_open(partition, NULL);
+    return loaded;
+}
+
+/* Loads what is behind the checkpoint in the segment where it ends: the hint, unless the rest of the log is shorter. */
+static bc_status warm_rest(struct bc_partition *partition, uint32_t slot, uint64_t from)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
+    const struct bc_hint *hint = partition->slots[slot].hint;
+    uint64_t end = segment->end;
+    bc_status status;
+
+    if (hint && bc_hint_file_size(hint) < end - from) return warm_slot(partition, slot);
+    status = bc_loader_load(&loader, from, &end, end);
+    bc_loader_release(&loader);
+    if (status == BITCASK_OK && hint) partition->slots[slot].tombstone_bytes = bc_hint_head(hint)->tombstone_bytes;
+    return status;
+}
+
 bc_status bc_partition_warm_locked(struct bc_partition *partition)
 {
+    struct bc_replay replay;
+    uint64_t began_ns;
+    bool loaded;
     bc_status status = BITCASK_OK;
 
     if (!atomic_load(&partition->cold)) return BITCASK_OK;
+    began_ns = bc_monotonic_ns();
     /* An earlier try may have failed half-way. */
     bc_index_close(&partition->index);
-    status = bc_index_open(&partition->index);
+    status = bc_partition_new_index(partition);
     for (uint32_t i = 0; i < partition->slot_count; i++)
         partition->slots[i].live_bytes = partition->slots[i].live_keys = 0;
+    loaded = status == BITCASK_OK && load_checkpoint(partition, &replay);
     /* Readers go on meanwhile: they look at hints and segments, which stay, and not at index and counts. */
-    for (uint32_t i = 0; i < partition->slot_count && status == BITCASK_OK; i++) status = warm_slot(partition, i);
+    for (uint32_t i = 0; i < partition->by_age_count && status == BITCASK_OK; i++) {
+        uint32_t slot = partition->by_age[i], id = partition->slots[slot].segment->segment_id;
+
+        if (!loaded || id > replay.from.segment_id) status = warm_slot(partition, slot);
+        else if (id == replay.from.segment_id) status = warm_rest(partition, slot, replay.from.offset);
+    }
     if (status != BITCASK_OK) return status;
-    pthread_rwlock_wrlock(&partition->index_lock);
-    atomic_store(&partition->cold, false);
+    /* Who holds the lock still looks into the hints; who comes later finds the index. */
+    pthread_rwlock_wrlock(&partition->cold_lock);
+    atomic_store_explicit(&partition->cold, false, memory_order_release);
     bc_cold_release(partition);
-    pthread_rwlock_unlock(&partition->index_lock);
+    pthread_rwlock_unlock(&partition->cold_lock);
+    bc_partition_count_memory(partition);
+    bc_partition_count_open(partition, began_ns);
     return BITCASK_OK;
 }
 
@@ -163,7 +226,7 @@ bc_status bc_partition_warm(struct bc_partition *partition)
 {
     bc_status status = BITCASK_OK;
 
-    if (!atomic_load(&partition->cold)) return BITCASK_OK;
+    if (!atomic_load_explicit(&partition->cold, memory_order_acquire)) return BITCASK_OK;
     pthread_mutex_lock(&partition->write_lock);
     status = bc_partition_warm_locked(partition);
     pthread_mutex_unlock(&partition->write_lock);

@@ -13,11 +13,12 @@
 #include "partition/partition.h"
 
 /* Tries to do without an index: *cold says whether that is possible, which takes a hint of every segment that holds
- * anything. has_active: the last slot is the active segment, which is settled then. The partition is not shared yet. */
-bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *cold);
+ * anything. has_active: the newest segment is the active one, which is settled then. bad[], by slot, all false: set for
+ * sealed segments whose hint does not serve, as far as they were looked at. The partition is not shared yet. */
+bc_status bc_cold_open(struct bc_partition *partition, bool has_active, bool *cold, bool *bad);
 
 /* NOT_FOUND, or the entry that the index would have. Anything else: make the partition warm and ask the index.
- * index_lock held for reading. */
+ * cold_lock held for reading. */
 bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry);
 
 /* Whether so many keys were looked up that the index pays. */

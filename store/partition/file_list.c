@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "log/checkpoint.h"
 #include "log/hint.h"
 #include "log/segment.h"
 
@@ -51,8 +52,10 @@ static bool add_name(void *context, const char *name)
         added = add_id(&list->data, &list->data_count, &list->data_room, id);
     else if (bc_hint_parse_name(name, &id))
         added = add_id(&list->hints, &list->hint_count, &list->hint_room, id);
+    else if (strcmp(name, BC_CHECKPOINT_NAME) == 0)
+        list->checkpoint = true;
     else if (strcmp(name, BC_TEMPORARY_NAME) != 0 && strcmp(name, BC_MERGE_NAME) != 0 &&
-             strcmp(name, BC_HINT_TEMPORARY_NAME) != 0)
+             strcmp(name, BC_HINT_TEMPORARY_NAME) != 0 && strcmp(name, BC_CHECKPOINT_TEMPORARY_NAME) != 0)
         added = add_other(list, name);
     if (!added) list->failed = true;
     return added;

@@ -11,6 +11,7 @@ struct bc_file_list {
     uint32_t *data, *hints; /* ids, ascending */
     size_t data_count, data_room, hint_count, hint_room;
     bool active;         /* active.data */
+    bool checkpoint;     /* of the index */
     char (*others)[256]; /* names that mean nothing to an open, *.damaged among them */
     size_t other_count, other_room;
     bool failed;

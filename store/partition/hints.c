@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/sort_index.h"
+#include "index/index.h"
 #include "log/hint.h"
 #include "log/scan.h"
+#include "partition/checkpoint.h"
 #include "partition/load.h"
 
 #define SMALL_LOG 8192u          /* a log that is as quickly scanned as a hint is read */
@@ -178,24 +179,42 @@ bc_status bc_partition_make_hint(struct bc_partition *partition, struct bc_segme
     return make_hint(partition, segment, data_size, bytes, &tombstone_bytes);
 }
 
+/* What came of a hint, for the slot. write_lock held. */
+static void tell_slot(struct bc_partition *partition, uint32_t slot, bc_status status, uint64_t bytes,
+                      uint64_t tombstone_bytes)
+{
+    if (status == BITCASK_OK) {
+        partition->slots[slot].hint_bytes = bytes;
+        partition->slots[slot].tombstone_bytes = tombstone_bytes;
+    }
+    if (status == BITCASK_CORRUPT) partition->slots[slot].damaged = true;
+}
+
 bc_status bc_partition_hint_slot(struct bc_partition *partition, uint32_t slot)
 {
     struct bc_segment *segment;
     uint64_t bytes = 0, tombstone_bytes = 0;
     bc_status status;
 
-    pthread_rwlock_rdlock(&partition->index_lock);
+    pthread_mutex_lock(&partition->write_lock);
     segment = bc_segment_ref(partition->slots[slot].segment);
-    pthread_rwlock_unlock(&partition->index_lock);
+    pthread_mutex_unlock(&partition->write_lock);
+    /* Without the lock: it takes its time, and files_lock keeps the segment in its place. */
     status = make_hint(partition, segment, segment->end, &bytes, &tombstone_bytes);
-    pthread_rwlock_wrlock(&partition->index_lock);
-    if (status == BITCASK_OK) {
-        partition->slots[slot].hint_bytes = bytes;
-        partition->slots[slot].tombstone_bytes = tombstone_bytes;
-    }
-    if (status == BITCASK_CORRUPT) partition->slots[slot].damaged = true;
-    pthread_rwlock_unlock(&partition->index_lock);
+    pthread_mutex_lock(&partition->write_lock);
+    tell_slot(partition, slot, status, bytes, tombstone_bytes);
+    pthread_mutex_unlock(&partition->write_lock);
     bc_segment_unref(&segment);
+    return status;
+}
+
+bc_status bc_partition_hint_slot_locked(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    uint64_t bytes = 0, tombstone_bytes = 0;
+    bc_status status = make_hint(partition, segment, segment->end, &bytes, &tombstone_bytes);
+
+    tell_slot(partition, slot, status, bytes, tombstone_bytes);
     return status;
 }
 
@@ -213,14 +232,12 @@ static bool next_without_hint(struct bc_partition *partition, uint32_t *slot)
 
     /* write_lock: rotation makes a sealed segment of the active one. */
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     for (; !found && *slot < partition->slot_count; ++*slot) {
         const struct bc_slot *place = &partition->slots[*slot];
         found = place->segment && !place->segment->memory && place->segment != partition->active &&
                 place->hint_bytes == 0 && !place->damaged;
         if (found) break;
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     return found;
 }
@@ -244,6 +261,7 @@ void bc_partition_make_hints(struct bc_partition *partition)
     for (uint32_t slot = 0; next_without_hint(partition, &slot); slot++) {
         note_failure(partition, bc_partition_hint_slot(partition, slot));
     }
+    bc_checkpoint_if_due(partition);
     pthread_mutex_unlock(&partition->files_lock);
 }
 

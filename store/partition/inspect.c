@@ -38,13 +38,11 @@ bc_status bc_partition_segments(struct bc_partition *partition,
 
     /* Copied first: visit may take its time, and nobody should wait for it. */
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     list = malloc((partition->slot_count + 1) * sizeof *list);
     for (uint32_t i = 0; list && i < partition->slot_count; i++) {
         const struct bc_segment *segment = partition->slots[i].segment;
         if (segment && !segment->memory) describe(partition, &partition->slots[i], &list[count++]);
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     if (!list) return BITCASK_NO_MEMORY;
     qsort(list, count, sizeof *list, compare_segments);
@@ -72,10 +70,7 @@ bc_status bc_partition_locate(struct bc_partition *partition, const void *key, s
             .version = value->entry.version,
             .value_crc = record.value_crc,
         };
-        /* Rotation renames the segment under this lock. */
-        pthread_rwlock_rdlock(&partition->index_lock);
         memcpy(location->file, value->segment->name, sizeof location->file);
-        pthread_rwlock_unlock(&partition->index_lock);
     }
     bc_buffer_release(&buffer);
     bc_value_close(&value);

@@ -79,9 +79,7 @@ static bc_status apply_hint(struct bc_partition *partition, uint32_t slot, const
         had = bc_index_remove(partition->index, hinted->key, hinted->key_size, &old) == BITCASK_OK;
     } else {
         bc_entry_from_hint(slot, hinted, &entry);
-        status = bc_index_prepare(partition->index, 1, hinted->key_size);
-        if (status == BITCASK_OK)
-            status = bc_index_put(partition->index, hinted->key, hinted->key_size, &entry, &had, &old);
+        status = bc_index_put(partition->index, hinted->key, hinted->key_size, &entry, &had, &old);
         if (status != BITCASK_OK) return status;
         bc_slot_gains(partition, &entry);
     }
@@ -127,9 +125,7 @@ bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t 
         if ((record->flags & BC_RECORD_PARTITION) && (!record->value || record->value_size != 8))
             return bc_fail(BITCASK_CORRUPT, "a partition record at offset %llu has no id", (unsigned long long)offset);
         bc_entry_from_record(slot, offset, record, &attrs, &entry);
-        status = bc_index_prepare(partition->index, 1, record->key_size);
-        if (status == BITCASK_OK)
-            status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
+        status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
         if (status != BITCASK_OK) return status;
         bc_slot_gains(partition, &entry);
     }

@@ -37,6 +37,7 @@ static inline void bc_slot_gains(struct bc_partition *partition, const struct bc
 }
 static inline void bc_slot_loses(struct bc_partition *partition, const struct bc_entry *entry)
 {
+    if (entry->slot >= partition->slot_count) return; /* from a forged checkpoint */
     partition->slots[entry->slot].live_bytes -= entry->record_size;
     partition->slots[entry->slot].live_keys--;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "log/hint.h"
+#include "partition/checkpoint.h"
 #include "partition/load.h"
 #include "partition/merge_copy.h"
 
@@ -32,7 +33,6 @@ static bc_status gather(struct bc_merge *merge, const struct bc_merge_run *run)
     bc_status status = BITCASK_OK;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     merge->inputs = calloc(partition->slot_count + 1, sizeof *merge->inputs);
     merge->older = calloc(partition->slot_count + 1, sizeof *merge->older);
     merge->is_input = calloc(partition->slot_count + 1, sizeof *merge->is_input);
@@ -54,7 +54,6 @@ static bc_status gather(struct bc_merge *merge, const struct bc_merge_run *run)
         merge->is_input[i] = true;
         merge->room += slot->live_bytes + slot->tombstone_bytes;
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     if (status == BITCASK_OK && merge->input_count == 0)
         status = bc_fail(BITCASK_NOT_FOUND, "partition '%s': no segments from %u to %u", partition->label,
@@ -94,6 +93,9 @@ static bc_status open_hints(struct bc_merge *merge)
 
 static void release(struct bc_merge *merge)
 {
+    /* The references of the slots are gone with these: somebody may have found a segment in its place just before that
+     * was given free. */
+    if (merge->slots_freed) bc_rcu_wait();
     for (size_t i = 0; i < merge->input_count; i++) {
         bc_hint_close(&merge->inputs[i].hint);
         bc_segment_unref(&merge->inputs[i].segment);
@@ -139,12 +141,7 @@ static bc_status rename_output(struct bc_merge *merge)
     status = bc_io_rename(io, partition->dir_fd, BC_MERGE_NAME, name);
     if (status != BITCASK_OK) return status;
     merge->committed = true;
-    /* It has a place already, and is looked at under either lock. */
-    pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
-    memcpy(merge->output->name, name, sizeof name);
-    pthread_rwlock_unlock(&partition->index_lock);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_segment_rename(merge->output, name);
     /* The name before the first unlink: of the two a power cut may keep the unlink alone. */
     status = bc_io_sync_dir(io, partition->dir_fd, partition->label);
     /* Which of the two files has the name after a power cut nobody knows; either will do, but nothing may be built on
@@ -173,7 +170,6 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
     struct bc_partition *partition = merge->partition;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
     for (size_t i = 0; i < count; i++) {
         const struct swap_key *k = &keys[i];
         struct bc_entry old;
@@ -181,12 +177,11 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
 
         if (bc_index_get(partition->index, k->key, k->key_size, &old) != BITCASK_OK || !is_input(merge, old.slot))
             continue;
-        /* Cannot fail: flags and attributes are those of the entry it replaces. */
+        /* Without memory for it the input stays in use: inputs_are_free() sees that. */
         if (bc_index_put(partition->index, k->key, k->key_size, &k->entry, &had, NULL) != BITCASK_OK) continue;
         bc_slot_loses(partition, &old);
         bc_slot_gains(partition, &k->entry);
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
 }
 
@@ -223,9 +218,9 @@ static bool inputs_are_free(struct bc_merge *merge)
     struct bc_partition *partition = merge->partition;
     uint64_t left = 0;
 
-    pthread_rwlock_rdlock(&partition->index_lock);
+    pthread_mutex_lock(&partition->write_lock);
     for (size_t i = 0; i < merge->input_count; i++) left += partition->slots[merge->inputs[i].slot].live_keys;
-    pthread_rwlock_unlock(&partition->index_lock);
+    pthread_mutex_unlock(&partition->write_lock);
     return left == 0;
 }
 
@@ -246,18 +241,28 @@ static bool unlink_segment(struct bc_partition *partition, uint32_t id)
     return gone;
 }
 
+static void free_slot(struct bc_merge *merge, uint32_t slot)
+{
+    pthread_mutex_lock(&merge->partition->write_lock);
+    bc_partition_free_slot(merge->partition, slot);
+    pthread_mutex_unlock(&merge->partition->write_lock);
+    merge->slots_freed = true;
+}
+
 static bc_status retire_inputs(struct bc_merge *merge)
 {
     struct bc_partition *partition = merge->partition;
     bool active;
     bc_status status;
 
+    /* The index has just let go of the inputs. Readers that had found one in it before may still be on their way to its
+     * place, which must not be another segment's by then. No lock is held: a read section may be as long as a thread is
+     * off its processor. */
+    bc_rcu_wait();
     for (size_t i = 0; i < merge->input_count; i++) {
         uint32_t id = merge->inputs[i].segment->segment_id;
 
-        pthread_mutex_lock(&partition->write_lock);
-        bc_partition_free_slot(partition, merge->inputs[i].slot);
-        pthread_mutex_unlock(&partition->write_lock);
+        free_slot(merge, merge->inputs[i].slot);
         if (id != merge->output->segment_id && !unlink_segment(partition, id)) partition->superseded_left = true;
     }
     status = bc_io_sync_dir(partition->env->io, partition->dir_fd, partition->label);
@@ -273,9 +278,7 @@ static bc_status retire_inputs(struct bc_merge *merge)
      * knows the last version. */
     if (!merge->empty || partition->superseded_left || !active) return BITCASK_OK;
     unlink_segment(partition, merge->output->segment_id);
-    pthread_mutex_lock(&partition->write_lock);
-    bc_partition_free_slot(partition, merge->output_slot);
-    pthread_mutex_unlock(&partition->write_lock);
+    free_slot(merge, merge->output_slot);
     merge->removed = true;
     return BITCASK_OK;
 }
@@ -286,14 +289,12 @@ static void note_output(struct bc_merge *merge)
     struct bc_partition *partition = merge->partition;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
     partition->slots[merge->output_slot].hint_bytes = bc_hint_file_size(merge->hint);
     partition->slots[merge->output_slot].tombstone_bytes = bc_hint_head(merge->hint)->tombstone_bytes;
     for (uint32_t i = 0; i < partition->slot_count; i++) {
         struct bc_slot *slot = &partition->slots[i];
         if (slot->segment && slot->segment->segment_id > merge->output->segment_id) slot->tombstones_due = true;
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
 }
 
@@ -323,14 +324,9 @@ static bc_status place_output(struct bc_merge *merge)
     struct bc_segment *output = bc_segment_ref(merge->output);
     bc_status status;
 
-    /* Under the write lock: the slots may move, and the writer looks at them under that lock alone. */
     pthread_mutex_lock(&partition->write_lock);
     status = bc_partition_add_slot(partition, output, &merge->output_slot);
-    if (status == BITCASK_OK) {
-        pthread_rwlock_wrlock(&partition->index_lock);
-        partition->slots[merge->inputs[merge->input_count - 1].slot].hint_bytes = 0;
-        pthread_rwlock_unlock(&partition->index_lock);
-    }
+    if (status == BITCASK_OK) partition->slots[merge->inputs[merge->input_count - 1].slot].hint_bytes = 0;
     pthread_mutex_unlock(&partition->write_lock);
     if (status != BITCASK_OK) bc_segment_unref(&output);
     return status;
@@ -351,9 +347,7 @@ static bc_status commit(struct bc_merge *merge)
     if (status == BITCASK_OK) status = bc_load_open_hint(partition, merge->output, true, &merge->hint);
     if (status == BITCASK_OK) status = rename_output(merge);
     if (status != BITCASK_OK) {
-        pthread_mutex_lock(&partition->write_lock);
-        bc_partition_free_slot(partition, merge->output_slot);
-        pthread_mutex_unlock(&partition->write_lock);
+        free_slot(merge, merge->output_slot);
         bc_partition_want_hints(partition);
         return status;
     }
@@ -387,6 +381,8 @@ static bc_status try_merge(struct bc_partition *partition, const struct bc_merge
     snprintf(why, sizeof why, "%s", bc_detail());
     bc_hint_writer_abort(&merge.hint_writer);
     if (merge.output && !merge.committed) (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_MERGE_NAME);
+    /* Behind the commit point, whatever came then. */
+    if (merge.committed) bc_checkpoint_after_merge(partition, merge.output->end);
     *again = merge.bad_hint;
     *inputs = merge.input_count;
     release(&merge);

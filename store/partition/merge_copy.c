@@ -10,8 +10,7 @@
 #include <string.h>
 
 #include "base/crc.h"
-#include "index/hash_index.h"
-#include "index/sort_index.h"
+#include "index/index.h"
 
 #define WRITE_SIZE (256u * 1024u) /* bytes gathered for one write, and between two looks at the hooks */
 #define PACE_KEYS 1024u           /* keys looked at between two looks, where nothing is kept */
@@ -77,9 +76,7 @@ static bc_status next_head(struct copier *copier, uint32_t input)
                bc_detail());
     copier->merge->bad_hint = true;
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
     partition->slots[copier->merge->inputs[input].slot].hint_bytes = 0;
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     return status;
 }
@@ -136,9 +133,9 @@ static bool is_kept(const struct copier *copier, const struct bc_merge_input *in
     struct bc_entry entry;
     bool known;
 
-    pthread_rwlock_rdlock(&partition->index_lock);
+    bc_rcu_read_lock();
     known = bc_index_get(partition->index, hinted->key, hinted->key_size, &entry) == BITCASK_OK;
-    pthread_rwlock_unlock(&partition->index_lock);
+    bc_rcu_read_unlock();
     if (!(hinted->flags & BC_HINT_TOMBSTONE))
         return known && entry.slot == input->slot && entry.offset == hinted->offset;
     return !known && older_may_hold(copier->merge, bc_hash_key(hinted->key, hinted->key_size));
@@ -167,10 +164,8 @@ static bc_status found_damage(struct copier *copier, struct bc_merge_input *inpu
     struct bc_partition *partition = copier->merge->partition;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
     partition->slots[input->slot].damaged = true;
     partition->damaged_regions++;
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     bc_fail(BITCASK_CORRUPT, "partition '%s': %s: the record at offset %u fails its check; verify and repair the store",
             partition->label, input->segment->name, hinted->offset);

@@ -35,6 +35,7 @@ struct bc_merge {
     bool empty;           /* nothing was worth keeping */
     bool committed;       /* the output has its name */
     bool removed;         /* and has lost it again, being empty */
+    bool slots_freed;     /* segments are out of their places, where somebody may have found them just before */
 };
 
 /* Writes the output, as BC_MERGE_NAME, and its hint up to the name: the latest records that the index points at, sorted

@@ -35,7 +35,7 @@ static uint64_t dead_bytes(const struct bc_slot *slot)
     return slot->segment->end > used ? slot->segment->end - used : 0;
 }
 
-/* Lists the sealed segments by id. write_lock and index_lock held. */
+/* Lists the sealed segments by id. write_lock held. */
 static size_t list_sealed(const struct bc_partition *partition, struct candidate *list)
 {
     size_t count = 0;
@@ -117,10 +117,8 @@ void bc_merge_plan(struct bc_partition *partition, enum bc_merge_kind kind, uint
     *run = (struct bc_merge_run){0};
     if (atomic_load(&partition->cold)) return; /* what is dead in it shows with its index */
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     list = malloc((partition->slot_count + 1) * sizeof *list);
     if (list) count = list_sealed(partition, list);
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     for (size_t i = 0; i < count; i++) {
         if (list[i].id < from_id) continue;
@@ -137,13 +135,11 @@ bool bc_merge_wants_rotation(struct bc_partition *partition, enum bc_merge_kind 
 
     if (kind == BC_MERGE_DUE) return false; /* it will be sealed in its time */
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     if (partition->active && !partition->slots[partition->active_slot].damaged) {
         uint64_t dead = dead_bytes(&partition->slots[partition->active_slot]), end = partition->active->end;
         wanted = kind == BC_MERGE_FULL ? end > partition->active->header_size
                                        : dead >= LEAST_GAIN && dead * 100 >= end * WORTH_PERCENT;
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
     return wanted;
 }

@@ -5,6 +5,8 @@
 #include "partition/partition.h"
 
 #include "base/crc.h"
+#include "base/clock.h"
+#include "partition/checkpoint.h"
 #include "partition/cold.h"
 
 #include <stdarg.h>
@@ -53,16 +55,16 @@ out:
     return status;
 }
 
-/* A writer that waits goes before readers that come: with the default kind, readers that overlap would keep it out for
- * as long as they like. Nobody takes this lock twice. */
-static int init_index_lock(struct bc_partition *partition)
+/* Who makes the partition warm goes before readers that come: with the default kind, readers that overlap would keep it
+ * out for as long as they like. Nobody takes this lock twice. */
+static int init_cold_lock(struct bc_partition *partition)
 {
     pthread_rwlockattr_t attr;
     int error = pthread_rwlockattr_init(&attr);
 
     if (error != 0) return error;
     error = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    if (error == 0) error = pthread_rwlock_init(&partition->index_lock, &attr);
+    if (error == 0) error = pthread_rwlock_init(&partition->cold_lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     return error;
 }
@@ -73,10 +75,10 @@ static bc_status init_locks(struct bc_partition *partition)
     if (pthread_mutex_init(&partition->write_lock, NULL) != 0) goto no_write_lock;
     if (pthread_mutex_init(&partition->sync_lock, NULL) != 0) goto no_sync_lock;
     if (pthread_cond_init(&partition->sync_done, NULL) != 0) goto no_sync_done;
-    if (init_index_lock(partition) != 0) goto no_index_lock;
+    if (init_cold_lock(partition) != 0) goto no_cold_lock;
     return BITCASK_OK;
 
-no_index_lock:
+no_cold_lock:
     pthread_cond_destroy(&partition->sync_done);
 no_sync_done:
     pthread_mutex_destroy(&partition->sync_lock);
@@ -99,10 +101,19 @@ bc_status bc_partition_open(const struct bc_env *env, uint64_t id, uint64_t pare
     return status;
 }
 
+bc_status bc_partition_new_index(struct bc_partition *partition)
+{
+    uint64_t seed = 0;
+    bc_status status = bc_io_random(partition->env->io, &seed, sizeof seed);
+
+    return status == BITCASK_OK ? bc_index_open(seed, &partition->index) : status;
+}
+
 bc_status bc_partition_open_reading(const struct bc_env *env, uint64_t id, uint64_t parent_id, const char *label,
                                     struct bc_partition **out)
 {
     struct bc_partition *partition = calloc(1, sizeof *partition);
+    uint64_t began_ns = bc_monotonic_ns();
     bc_status status;
 
     if (!partition) return BITCASK_NO_MEMORY;
@@ -117,12 +128,14 @@ bc_status bc_partition_open_reading(const struct bc_env *env, uint64_t id, uint6
         free(partition);
         return BITCASK_NO_MEMORY;
     }
-    status = bc_index_open(&partition->index);
+    status = bc_partition_new_index(partition);
     if (status == BITCASK_OK) status = bc_partition_recover(partition);
     if (status != BITCASK_OK) {
         bc_partition_abandon(&partition);
         return status;
     }
+    bc_partition_count_memory(partition);
+    bc_partition_count_open(partition, began_ns);
     *out = partition;
     return BITCASK_OK;
 }
@@ -133,12 +146,18 @@ void bc_partition_abandon(struct bc_partition **pointer)
 
     if (!partition) return;
     *pointer = NULL;
+    bc_partition_uncount_memory(partition);
     bc_cold_release(partition);
-    for (uint32_t i = 0; i < partition->slot_count; i++) bc_segment_unref(&partition->slots[i].segment);
-    free(partition->slots);
+    bc_window_drop(partition);
+    for (uint32_t i = 0; i < partition->slot_count; i++) {
+        struct bc_segment *segment = partition->slots[i].segment;
+        bc_segment_unref(&segment); /* values that are pinned keep it */
+    }
+    bc_partition_release_slots(partition);
+    free(partition->by_age);
     bc_index_close(&partition->index);
     (void)bc_io_close(partition->env->io, &partition->dir_fd);
-    pthread_rwlock_destroy(&partition->index_lock);
+    pthread_rwlock_destroy(&partition->cold_lock);
     pthread_cond_destroy(&partition->sync_done);
     pthread_mutex_destroy(&partition->sync_lock);
     pthread_mutex_destroy(&partition->write_lock);
@@ -149,7 +168,8 @@ void bc_partition_abandon(struct bc_partition **pointer)
 
 /* The closing mark says that all before it is durable, so that the next open neither cuts nor writes again. It is
  * not synced itself: lost, it leaves the mark before it, and the open takes longer, no more. Room beyond the end is
- * given back to the disk. */
+ * given back to the disk; so is what a window was laid over. Should that come back at a power cut, it is zeros, and the
+ * next open cuts it off. */
 static bc_status write_closing_mark(struct bc_partition *partition)
 {
     uint8_t value[8], front[64];
@@ -161,6 +181,7 @@ static bc_status write_closing_mark(struct bc_partition *partition)
     bc_status status;
 
     if (!active) return BITCASK_OK;
+    bc_window_drop(partition);
     if (end > partition->marked && partition->carry_size == 0 && end + 64 <= BC_SEGMENT_SIZE_MAX) {
         bc_put_u64(value, end);
         record.value_size = sizeof value;
@@ -195,6 +216,7 @@ bc_status bc_partition_close(struct bc_partition **pointer, bool brief)
         if (status == BITCASK_OK) {
             bc_partition_make_hints(partition);
             bc_partition_hint_active(partition, brief);
+            bc_checkpoint_at_close(partition, brief);
             (void)write_closing_mark(partition);
         }
     }
@@ -255,7 +277,7 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     size_t found_size;
     static const uint8_t last_internal = 1; /* names begin with a byte of at least 1 */
 
-    pthread_rwlock_rdlock(&partition->index_lock);
+    pthread_mutex_lock(&partition->write_lock);
     bc_index_memory(partition->index, &total, &key_bytes);
     for (uint32_t i = 0; i < partition->slot_count; i++) {
         const struct bc_slot *slot = &partition->slots[i];
@@ -270,6 +292,7 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
          status == BITCASK_OK;
          status = bc_index_seek(partition->index, BC_SEEK_LT, found, found_size, found, &found_size, NULL))
         internal++;
+    if (partition->checkpoint.id != 0) add_to->checkpoint_bytes += partition->checkpoint.bytes;
     add_to->live_keys += bc_index_count(partition->index) - internal;
     add_to->live_bytes += live;
     add_to->dead_bytes += data > live ? data - live : 0; /* less where a segment was cut short */
@@ -277,10 +300,10 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     add_to->index_bytes += total;
     add_to->key_bytes += key_bytes;
     add_to->damaged_regions += partition->damaged_regions;
-    pthread_rwlock_unlock(&partition->index_lock);
+    pthread_mutex_unlock(&partition->write_lock);
     add_to->puts += partition->puts;
     add_to->deletes += partition->deletes;
-    add_to->gets += partition->gets;
+    add_to->gets += bc_stripes_sum(&partition->gets);
     add_to->bloom_hits += partition->bloom_hits;
     add_to->bloom_misses += partition->bloom_misses;
     add_to->merges += partition->merges;

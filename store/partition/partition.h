@@ -7,7 +7,12 @@
  *   files_lock   one who makes or replaces sealed segments and hints: a merge, or whoever makes hints. Held for long
  *   write_lock   one writer: appends, rotation, and every change to what is said to be guarded by it
  *   sync_lock    who syncs, and how far; so that threads share one fdatasync
- *   index_lock   readers of index and slots side by side; the writer alone while it changes them
+ *   cold_lock    who looks into the hints of a cold partition; and alone, who takes them away
+ * Who reads single keys, or walks the index, of a warm partition takes none of them and waits for nobody: index and
+ * slots are looked at within a read section (base/rcu.h), under which the writer goes on. What such a reader may reach
+ * is given up only after a grace period: an array of slots that was outgrown; a place, from when the index names it no
+ * more to when it is another segment's; a segment, from when it is out of its place to when it is closed.
+ *
  * Positions count the bytes of the log since it was opened, over all segments: `position` below is
  * position_base + offset in the active segment. They order appends and syncs, across rotations.
  */
@@ -16,14 +21,25 @@
 
 #include <pthread.h>
 
+#include "base/rcu.h"
+#include "base/stripes.h"
 #include "index/index.h"
 #include "log/attrs.h"
+#include "log/checkpoint.h"
 #include "log/segment.h"
 #include "partition/dir_names.h"
 
 #define BC_VERSION_MAX ((uint64_t)INT64_MAX - 1) /* what a version may be at most; more is hostile */
 #define BC_ROOT_ID 0u
 #define BC_INODES_ID 1u
+
+/* What the open partitions of a store take together: memory of indexes, and of the hints of those without one. No lock. */
+struct bc_memory {
+    uint64_t limit;
+    _Atomic uint64_t used;
+    atomic_bool exceeded; /* it has grown beyond the limit: whoever sees to it clears this first */
+    _Atomic uint64_t open_ns; /* spent in opening partitions and building indexes */
+};
 
 /* What all partitions of a store share. Not owned by them, outlives them. */
 struct bc_env {
@@ -36,33 +52,45 @@ struct bc_env {
     uint64_t segment_size;
     void (*log)(void *context, bitcask_log_level level, const char *line); /* or NULL */
     void *log_context;
-    atomic_uint *foreground; /* threads within reads and writes that somebody waits for: merges step back; or NULL */
+    struct bc_memory *memory; /* or NULL: it is not counted */
+    struct bc_stripes *foreground; /* threads within reads and writes that somebody waits for: merges step back; or NULL */
 };
 
 /* Around such a read or write. */
-static inline void bc_foreground_begin(atomic_uint *foreground)
+static inline void bc_foreground_begin(struct bc_stripes *foreground)
 {
-    if (foreground) atomic_fetch_add_explicit(foreground, 1, memory_order_relaxed);
+    if (foreground) bc_stripes_add(foreground, 1);
 }
-static inline void bc_foreground_end(atomic_uint *foreground)
+static inline void bc_foreground_end(struct bc_stripes *foreground)
 {
-    if (foreground) atomic_fetch_sub_explicit(foreground, 1, memory_order_relaxed);
+    if (foreground) bc_stripes_take_off(foreground, 1);
 }
 
 void bc_env_log(const struct bc_env *env, bitcask_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* A segment in its place, and what of it is in use. Entries of the index name segments by place: an output of a merge
- * takes over an id, but never a place that an entry still names. */
+ * takes over an id, but never a place that an entry still names, or that a reader may still have seen in one. */
 struct bc_slot {
-    struct bc_segment *segment; /* counted; NULL: the place is free */
-    uint64_t live_bytes;        /* of records that the index points at */
+    /* Counted; NULL: the place is free. Changed under write_lock; read under it, or within a read section by
+     * bc_partition_segment_at(). */
+    struct bc_segment *_Atomic segment;
+    uint64_t live_bytes;        /* of records that the index points at. Guarded by write_lock, as are the others: */
     uint64_t live_keys;
     uint64_t tombstone_bytes;   /* of tombstones in it: each key's last in this segment, once it has a hint; before, all */
     uint64_t hint_bytes;        /* size of its hint file; 0: there is none that serves */
-    struct bc_hint *hint;       /* of a cold partition; see cold.h */
+    struct bc_hint *hint;       /* of a cold partition, guarded by cold_lock; see cold.h */
     bool damaged;               /* bytes in it fail their check: repaired, not merged */
     bool tombstones_due;        /* older segments were merged: its tombstones may have become needless */
+};
+
+/* How the log stands to the checkpoint of the index; see partition/checkpoint.h. Guarded by write_lock, but for due. */
+struct bc_checkpoint_state {
+    uint64_t id;         /* of the one on disk; 0: there is none that serves */
+    uint64_t bytes;      /* size of the last one, also if it does not serve any more */
+    int64_t from;        /* the position up to which it stands for the log, less what merges have written since */
+    int64_t opened_at;   /* the position where the log ended when it was opened */
+    _Atomic int64_t due; /* the position from which on the next one is wanted */
 };
 
 struct bc_partition {
@@ -84,11 +112,16 @@ struct bc_partition {
     uint64_t last_version;      /* of the last record appended or found */
     uint64_t position_base;     /* position of offset 0 of active */
     uint64_t allocated;         /* bytes of active that have room on disk */
+    struct bc_mapping *window;  /* what appends are copied into, or NULL; see window.c */
+    uint64_t file_end;          /* where active ends on disk if a window was laid out behind its log, else less than that */
+    bool no_window;             /* in this segment there is none any more */
     uint64_t reserved;          /* bytes promised to later writes */
     uint64_t marked;            /* offset in active up to which some record says the log is durable */
     uint64_t carry_from;        /* carry_size bytes from this offset, the closing mark that was found at open, */
     uint8_t carry[64];          /* are written again with the first append (see write.c) */
     size_t carry_size;
+    uint64_t last_record;       /* offset of the record that ends where the log ends; 0: none, or it is not known */
+    struct bc_checkpoint_state checkpoint;
     uint64_t active_hinted;     /* offset in active up to which there is a hint, found at open, or nothing; 0: none */
     bool cannot_allocate;       /* the filesystem has no fallocate */
     uint64_t directory_position; /* behind the last directory record or rename batch */
@@ -96,27 +129,45 @@ struct bc_partition {
     pthread_mutex_t sync_lock;
     pthread_cond_t sync_done;
     bool syncing;    /* guarded by sync_lock, as are the next */
+    bool gathering;  /* somebody is about to sync, and lets others come along; see sync.c */
+    unsigned last_group, group_before; /* how many were served by the last sync that was gathered for, the one before */
+    unsigned lone_syncs;               /* since one of more than one */
     uint64_t synced; /* position up to which the log is durable */
     /* The directory, or active.data in it, may not survive a power cut yet where these differ: how often names were
      * made that the log hangs on, and the count that the last sync of names covered. sync_lock, too. */
     unsigned names_made, names_synced;
     /* A hint, read without a lock: whether anything may be left to sync. See bc_partition_is_dirty(). */
     atomic_bool dirty;
+    atomic_uint sync_waiters; /* who waits for a sync that has not begun; changed under sync_lock, read without */
     _Atomic uint64_t appended; /* the position behind the last append, for the hint */
     atomic_bool poisoned; /* an fsync failed: no more writes */
     atomic_bool dropped;  /* deleted: takes no more writes. Set under write_lock */
 
-    pthread_rwlock_t index_lock;
-    struct bc_index *index;    /* changed under write_lock and index_lock both; read under either */
-    struct bc_slot *slots; /* likewise; entries refer to segments by their place here */
-    uint32_t slot_count;
-    uint64_t damaged_regions;
-    atomic_bool cold; /* there is no index yet: see cold.h. Set before the partition is shared; cleared under index_lock */
+    struct bc_index *index; /* set before `cold` is cleared; changed under write_lock, read within a read section too */
+    /* Entries refer to segments by their place here. An array that is full is replaced, under write_lock, and retired;
+     * the count grows behind it: a reader that takes the count first finds so many places. */
+    struct bc_slot *_Atomic slots;
+    _Atomic uint32_t slot_count;
+    uint32_t slot_room;       /* guarded by write_lock */
+    uint64_t damaged_regions; /* guarded by write_lock */
+
+    pthread_rwlock_t cold_lock;
+    /* There is no index yet: see cold.h. Set before the partition is shared; cleared under write_lock and cold_lock, with
+     * release: who loads false with acquire sees the index and its slots. */
+    atomic_bool cold;
+    uint32_t *by_age; /* the slots in the order of their segments' ids, as of the open: for that, and while cold */
+    uint32_t by_age_count;
+    atomic_bool distrust_hints; /* a hint that was good at open cannot be read any more */
     uint64_t cold_keys;             /* in the hints of a cold partition */
+    _Atomic uint64_t hint_memory;   /* bytes that these hold */
+    _Atomic uint64_t memory_counted; /* of this one in env->memory */
+    _Atomic uint64_t keys_counted;   /* how many keys there were then */
     _Atomic uint64_t cold_reads;    /* look-ups in it that read something */
 
-    _Atomic uint64_t puts, deletes, gets, bloom_hits, bloom_misses;
+    _Atomic uint64_t puts, deletes; /* counted under write_lock */
+    _Atomic uint64_t bloom_hits, bloom_misses;
     _Atomic uint64_t merges, merge_ns, merge_reclaimed_bytes, last_merge_ns; /* by the floor above */
+    struct bc_stripes gets; /* last: see base/stripes.h */
 };
 
 /* One record to be written, before it is encoded. */
@@ -160,7 +211,23 @@ void bc_partition_dir_names(uint64_t id, char fan[3], char name[17]);
 /* Opens the partition's directory into *fd; creates it (and its fan-out) if create. NOT_FOUND if absent. */
 bc_status bc_partition_open_dir(const struct bc_env *env, uint64_t id, bool create, int *fd);
 
+/* An empty index, in place of none. */
+bc_status bc_partition_new_index(struct bc_partition *partition);
+
 void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to);
+
+/* ---- memory.c ---- */
+
+/* Brings env->memory up to date with what this partition takes. Any thread that has it pinned. Some microseconds for
+ * each million keys; _if_changed: only if the keys have become more or fewer, by a sixteenth or so. */
+void bc_partition_count_memory(struct bc_partition *partition);
+void bc_partition_count_memory_if_changed(struct bc_partition *partition);
+
+/* Takes it out again, at the end of the instance. */
+void bc_partition_uncount_memory(struct bc_partition *partition);
+
+/* Adds the time since began_ns, monotonic, to what opening has taken. */
+void bc_partition_count_open(const struct bc_partition *partition, uint64_t began_ns);
 
 /* ---- bootstrap.c ---- */
 
@@ -179,7 +246,14 @@ bc_status bc_partition_redo_in_memory(struct bc_partition *partition, const stru
 
 /* ---- segment_set.c ---- */
 
-/* Adds segment (reference taken over) as the highest slot. write_lock held, or not shared yet. */
+/* The segment in a place, which may be any number: NULL if there is none. Valid to the end of the read section, or as
+ * long as write_lock is held, one of which the caller is in. */
+struct bc_segment *bc_partition_segment_at(const struct bc_partition *partition, uint32_t slot);
+
+/* Frees the array of slots, at the end of the instance. */
+void bc_partition_release_slots(struct bc_partition *partition);
+
+/* Adds segment (reference taken over) in a free place, or as the highest slot. write_lock held, or not shared yet. */
 bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot);
 
 /* Makes active.data, and the directory where need be. write_lock held. */
@@ -195,8 +269,22 @@ bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes,
 /* After a failed sync of the directory: no more writes, nor merges, until the store is opened anew. */
 void bc_partition_poison(struct bc_partition *partition);
 
-/* Gives a slot's segment up and the place free. Nothing in the index names it any more. write_lock held. */
+/* Gives a place free, with the reference on its segment. Nothing in the index has named it since before the last grace
+ * period. The caller holds the segment by a reference of its own for another one (bc_rcu_wait()): somebody may just be
+ * looking into the place. write_lock held. */
 void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot);
+
+/* ---- window.c: all with write_lock held, and an active segment ---- */
+
+/* Sees to it that the window covers the next `bytes` of the log, where that is of use and possible. */
+void bc_window_lay(struct bc_partition *partition, uint64_t bytes);
+
+/* Writes at offset of the active segment, through the window if it covers that. */
+bc_status bc_window_write(struct bc_partition *partition, const struct iovec *iov, int count, uint64_t offset);
+
+/* Drops the window and cuts the file to the log's end. What is cut off comes back at a power cut until it is synced. */
+bc_status bc_window_cut(struct bc_partition *partition);
+void bc_window_drop(struct bc_partition *partition);
 
 /* ---- cold.c ---- */
 
@@ -215,8 +303,9 @@ void bc_partition_want_hints(struct bc_partition *partition);
 bc_status bc_partition_make_hint(struct bc_partition *partition, struct bc_segment *segment, uint64_t data_size,
                                  uint64_t *bytes);
 
-/* The same for a sealed slot, which is told of it. files_lock held. */
+/* The same for a sealed slot, which is told of it. files_lock held. Takes write_lock; _locked: the caller holds it. */
 bc_status bc_partition_hint_slot(struct bc_partition *partition, uint32_t slot);
+bc_status bc_partition_hint_slot_locked(struct bc_partition *partition, uint32_t slot);
 
 /* Makes the hints of sealed segments that have none, if any are wanted and no merge is at work. */
 void bc_partition_make_hints(struct bc_partition *partition);
@@ -252,6 +341,10 @@ void bc_partition_carry_written(struct bc_partition *partition);
 /* The position behind the last append. write_lock held. */
 uint64_t bc_partition_position(const struct bc_partition *partition);
 
+/* Where the log ends in the active segment, a closing mark left aside that will be written again: 0 if there is none.
+ * write_lock held. */
+uint64_t bc_partition_log_end(const struct bc_partition *partition);
+
 /* The version that a write of these attributes would get. write_lock held. */
 uint64_t bc_partition_next_version(const struct bc_partition *partition, const bitcask_attrs *attrs);
 
@@ -272,6 +365,9 @@ void bc_partition_names_changed(struct bc_partition *partition);
 /* The same for all that was appended, with write_lock held. */
 bc_status bc_partition_sync_locked(struct bc_partition *partition);
 
+/* Syncs the active segment even if all that was appended is durable: its end was cut. write_lock held. */
+bc_status bc_partition_sync_cut(struct bc_partition *partition);
+
 /* Whether there may be something to sync: never false when there is. Takes no lock. */
 bool bc_partition_is_dirty(struct bc_partition *partition);
 
@@ -287,24 +383,31 @@ bool bc_partition_is_durable(struct bc_partition *partition, uint64_t position);
 /* A value held for a reader: the segment stays, whatever becomes of key and partition. */
 struct bc_value {
     struct bc_segment *segment; /* reference held */
-    atomic_uint *foreground;    /* the store's; see struct bc_env */
+    struct bc_stripes *foreground; /* the store's; see struct bc_env */
     uint64_t partition_id;
     struct bc_entry entry;
     uint8_t key[BITCASK_NAME_MAX];
     size_t key_size;
-    uint8_t *record;     /* the whole record once loaded, else NULL */
-    const uint8_t *data; /* the value in it */
+    bool loaded;
+    uint8_t *record;      /* the whole record, where it was read; NULL where it stands in the segment's memory */
+    const uint8_t *bytes; /* where the record begins, here or there, once loaded */
+    const uint8_t *data;  /* what is shown of it: the value, or the xattrs */
     uint32_t value_crc;
 };
 
-/* NOT_FOUND, or the index' entry. Takes index_lock. */
+/* NOT_FOUND, or the index' entry. Takes no lock but for cold_lock where the partition is cold. */
 bc_status bc_partition_find(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry);
 
-/* Pins the record under key, key or partition record; no I/O. */
+/* Pins the record under key, key or partition record; no I/O. CORRUPT: the index names no segment. Locks as before. */
 bc_status bc_partition_pin(struct bc_partition *partition, const void *key, size_t key_size, struct bc_value **value);
 
-/* Reads and checks the record, once; fills in the xattrs of entry.attrs. CORRUPT, IO, NO_MEMORY. */
+/* Reads and checks the record, once; fills in the xattrs of entry.attrs. CORRUPT, IO, NO_MEMORY. Where the segment is
+ * in memory nothing is copied. */
 bc_status bc_value_load(struct bc_value *value);
+
+/* Copies size bytes of a loaded value, which has them, from offset. A value whose pages went away since it was loaded is
+ * read again: CORRUPT, IO, NO_MEMORY. */
+bc_status bc_value_copy(const struct bc_value *value, uint64_t offset, void *out, size_t size);
 void bc_value_unload(struct bc_value *value);
 void bc_value_close(struct bc_value **value);
 

@@ -21,6 +21,8 @@ struct tail {
     uint64_t end;          /* where the log ends: bytes from here are cut off */
     uint64_t applied_to;   /* records before this are in the index already */
     uint64_t closing_mark; /* offset of a closing mark that is the last record, else 0 */
+    bool zeros;            /* the log ends where zeros begin: room that was laid out in advance, or was never written */
+    uint64_t last_record;  /* of the last record but such a mark, 0: none was seen */
     bool damaged;          /* something bad was seen: the rest is to be loaded from applied_to */
 };
 
@@ -36,25 +38,32 @@ static void note_marks(struct tail *tail, const struct bc_scan_item *item)
         if (value <= item->offset && value > stated) stated = value;
         if (value == item->offset) tail->closing_mark = item->offset;
     }
+    if (tail->closing_mark == 0) tail->last_record = item->offset;
     if (stated > tail->stated) tail->stated = stated;
     if (stated > tail->durable) tail->durable = stated;
 }
 
-/* Reads the active segment to its end, from where a hint ends. Records go to the index as long as nothing bad was seen;
- * from then on only marks and bad stretches are noted, since what lies behind may be cut off. */
-static bc_status read_active(struct bc_loader *loader, uint64_t from, struct tail *tail)
+/* Reads the active segment to its end, from where a hint or a checkpoint ends; it is durable up to there at least.
+ * Records go to the index as long as nothing bad was seen; from then on only marks and bad stretches are noted, since what lies behind may be cut off.
+ *
+ * A writer beside a reader may write while this goes on, where zeros were read a moment ago: a bad stretch, with a mark
+ * behind it. All before that mark was there when it was written, so that reading again what is in doubt finds it. */
+static bc_status read_active(struct bc_loader *loader, uint64_t from, uint64_t durable, struct tail *tail)
 {
     struct bc_scan *scan = NULL;
-    struct bc_scan_item item;
+    struct bc_scan_item item = {0};
     uint64_t *bad = NULL; /* offsets of bad stretches */
     size_t bad_count = 0, bad_room = 0;
     bc_status status;
 
-    *tail = (struct tail){.stated = loader->segment->header_size, .durable = from, .end = loader->segment->end};
+    *tail = (struct tail){.stated = loader->segment->header_size, .durable = durable,
+        .end = loader->segment->end,
+        .last_record = tail->last_record};
     status = bc_scan_open(loader->segment, from, tail->end, &scan);
     while (status == BITCASK_OK && (status = bc_scan_next(scan, &item)) == BITCASK_OK && item.kind != BC_SCAN_END) {
         if (item.kind == BC_SCAN_ZEROS) {
             tail->end = item.offset;
+            tail->zeros = true;
             break;
         }
         if (item.kind == BC_SCAN_RECORD && !bc_has_hostile_version(&item)) {
@@ -75,12 +84,19 @@ static bc_status read_active(struct bc_loader *loader, uint64_t from, struct tai
         }
         bad[bad_count++] = item.offset;
     }
-    for (size_t i = bad_count; i > 0 && bad[i - 1] >= tail->durable; i--) tail->end = bad[i - 1];
+    /* Not where the file ended when it was opened: a writer beside us may have sealed it since, and cut what it had laid
+     * out for later. */
+    if (status == BITCASK_OK && item.kind == BC_SCAN_END) tail->end = item.offset;
+    for (size_t i = bad_count; i > 0 && bad[i - 1] >= tail->durable; i--) {
+        tail->end = bad[i - 1];
+        tail->zeros = false;
+    }
     if (tail->damaged) {
         loader->count = 0;
         bc_buffer_reset(&loader->bytes);
     } else if (loader->count > 0) {
         tail->end = loader->batch[0].offset; /* a batch without its end was never acknowledged */
+        tail->zeros = false;
         loader->count = 0;
     }
     free(bad);
@@ -119,17 +135,19 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     bc_status status = BITCASK_OK;
 
     active->end = tail->end;
+    if (!partition->env->read_only) active->room = partition->env->segment_size;
     /* Not what the hint says: a hint may be gone at the next open, and then only marks keep rot from being taken for a
      * torn tail. So the next append states it anew. */
     partition->marked = tail->stated;
     partition->synced = tail->durable;
     if (partition->env->read_only) return BITCASK_OK;
     if (file_size > tail->end) {
-        bc_env_log(partition->env, BITCASK_LOG_INFO, "partition '%s': %s: cut off %llu bytes of an unfinished write",
-                   partition->label, active->name, (unsigned long long)(file_size - tail->end));
+        bc_env_log(partition->env, BITCASK_LOG_INFO, "partition '%s': %s: cut off %llu bytes %s", partition->label,
+                   active->name, (unsigned long long)(file_size - tail->end),
+                   tail->zeros ? "laid out for later writes" : "of an unfinished write");
         status = bc_io_truncate(active->io, active->fd, active->name, tail->end);
     }
-    partition->allocated = tail->end;
+    partition->allocated = partition->file_end = tail->end;
     if (status == BITCASK_OK && closed) {
         /* Of the mark itself nothing depends: it is written again with the next append, see write_out(). */
         partition->carry_from = tail->closing_mark;
@@ -146,41 +164,72 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     return status;
 }
 
-/* Loads the keys that the active segment's hint names, if there is one. *from: where it ends, else the first record. */
-static bc_status load_active_hint(struct bc_loader *loader, uint64_t *from)
+/* Loads the keys that the segment's hint names, if there is one, unless the rest of the log behind *from is shorter.
+ * *from: where the hint ends, if it ends behind that. exact: the hint of a sealed segment. */
+static bc_status load_hint_from(struct bc_loader *loader, bool exact, uint64_t *from)
 {
     struct bc_partition *partition = loader->partition;
+    struct bc_slot *slot = &partition->slots[loader->slot];
     struct bc_hint *hint = NULL;
-    bc_status status = bc_load_open_hint(partition, loader->segment, false, &hint);
+    uint64_t hinted;
+    bc_status status = bc_load_open_hint(partition, loader->segment, exact, &hint);
 
-    *from = loader->segment->header_size;
     if (status != BITCASK_OK) return status == BITCASK_NO_MEMORY ? status : BITCASK_OK;
-    status = bc_load_hint(partition, loader->slot, hint);
+    hinted = bc_hint_head(hint)->data_size;
+    /* What it names in front of *from is in the index already, or was: the last record of a key in this segment, it
+     * comes out right. */
+    if (hinted > *from && (*from == loader->segment->header_size || hinted - *from > bc_hint_file_size(hint))) {
+        status = bc_load_hint(partition, loader->slot, hint);
+        if (status == BITCASK_OK) *from = hinted;
+    }
     if (status == BITCASK_OK) {
-        *from = bc_hint_head(hint)->data_size;
-        partition->active_hinted = *from;
-        partition->slots[loader->slot].hint_bytes = bc_hint_file_size(hint);
+        if (!exact) partition->active_hinted = hinted;
+        slot->hint_bytes = bc_hint_file_size(hint);
     }
     bc_hint_close(&hint);
     return status == BITCASK_CORRUPT || status == BITCASK_IO ? BITCASK_OK : status;
 }
 
-bc_status bc_recover_active(struct bc_partition *partition, uint32_t slot)
+bc_status bc_recover_active(struct bc_partition *partition, uint32_t slot, const struct bc_replay *replay)
 {
     struct bc_segment *segment = partition->slots[slot].segment;
     struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
-    uint64_t file_size = segment->end, from = 0;
+    uint64_t file_size = segment->end, from = segment->header_size, durable;
     struct tail tail = {0};
-    bc_status status = load_active_hint(&loader, &from);
+    bc_status status;
 
-    if (status == BITCASK_OK) status = read_active(&loader, from, &tail);
+    partition->slots[slot].hint_bytes = 0;
+    if (replay && replay->from.segment_id == segment->segment_id) from = replay->from.offset;
+    status = load_hint_from(&loader, false, &from);
+    durable = from;
+    if (replay && replay->durable.segment_id == segment->segment_id) {
+        tail.last_record = replay->last_record;
+        if (replay->durable.offset > durable) durable = replay->durable.offset;
+    }
+    if (status == BITCASK_OK) status = read_active(&loader, from, durable, &tail);
     if (status == BITCASK_OK && tail.damaged && tail.applied_to < tail.end)
         status = bc_loader_load(&loader, tail.applied_to, &tail.end, tail.durable);
     bc_loader_release(&loader);
     if (status != BITCASK_OK) return status;
     partition->active = segment;
     partition->active_slot = slot;
+    partition->last_record = tail.last_record < tail.end ? tail.last_record : 0;
     return settle_tail(partition, &tail, file_size);
+}
+
+bc_status bc_recover_rest(struct bc_partition *partition, uint32_t slot, const struct bc_replay *replay)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+    struct bc_loader loader = {.partition = partition, .segment = segment, .slot = slot};
+    uint64_t from = replay->from.offset, end = segment->end;
+    bc_status status;
+
+    partition->slots[slot].hint_bytes = 0;
+    status = load_hint_from(&loader, true, &from);
+    if (status == BITCASK_OK && partition->slots[slot].hint_bytes == 0) bc_partition_want_hints(partition);
+    if (status == BITCASK_OK && from < end) status = bc_loader_load(&loader, from, &end, end);
+    bc_loader_release(&loader);
+    return status;
 }
 
 bc_status bc_recover_closed(struct bc_partition *partition, uint32_t slot, uint64_t hinted)

@@ -22,7 +22,6 @@ bc_status bc_partition_redo_in_memory(struct bc_partition *partition, const stru
         bc_segment_unref(&segment);
         return status;
     }
-    pthread_rwlock_wrlock(&partition->index_lock);
     for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
         const struct bc_write *write = &writes[i];
         struct bc_record record = {
@@ -46,7 +45,6 @@ bc_status bc_partition_redo_in_memory(struct bc_partition *partition, const stru
         status = bc_load_apply(partition, slot, offset, &record);
         offset = segment->end;
     }
-    pthread_rwlock_unlock(&partition->index_lock);
     return status;
 }
 

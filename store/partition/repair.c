@@ -16,6 +16,7 @@
 #include "base/crc.h"
 #include "partition/data_file.h"
 #include "partition/load.h"
+#include "partition/verify_checkpoint.h"
 
 #define PIECE ((size_t)1024 * 1024)
 
@@ -296,15 +297,30 @@ static bc_status repair_file(const struct bc_data_dir *dir, size_t i)
     return status;
 }
 
+/* Removes a checkpoint that is bad, or stands for files that were repaired: it would not be believed, and only stay until
+ * the next one. Not synced: see checkpoint.h. */
+static bc_status remove_checkpoint(const struct bc_data_dir *dir, bool repaired)
+{
+    struct bc_io *io = dir->verify->env->io;
+    bool bad;
+    bc_status status = bc_verify_checkpoint_file(dir->verify, dir->fd, &bad);
+
+    if (status != BITCASK_OK || (!bad && !repaired)) return status;
+    status = bc_io_unlink(io, dir->fd, BC_CHECKPOINT_NAME);
+    return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
+}
+
 bc_status bc_repair_files(const struct bc_verify *verify, uint64_t id)
 {
     struct bc_data_dir dir;
+    uint64_t before = verify->result->segments_repaired;
     bc_status status = bc_data_dir_open(verify, id, &dir);
 
     verify->result->partitions++;
     if (status == BITCASK_NOT_FOUND) return BITCASK_OK; /* nothing was ever put there */
     if (status != BITCASK_OK) return status;
     for (size_t i = 0; i < bc_data_dir_count(&dir) && status == BITCASK_OK; i++) status = repair_file(&dir, i);
+    if (status == BITCASK_OK) status = remove_checkpoint(&dir, verify->result->segments_repaired > before);
     bc_data_dir_close(&dir);
     return status;
 }

@@ -12,49 +12,89 @@
 #define GROWTH_MAX (1024u * 1024u)
 #define LAST_RESERVE 512u /* bytes that only deletions may use, so that a full disk can be emptied */
 
-/* A free place, or one more at the end. index_lock held for writing. */
-static struct bc_slot *find_place(struct bc_partition *partition)
-{
-    struct bc_slot *slots;
+/* ---- the slots ---- */
 
-    for (uint32_t i = 0; i < partition->slot_count; i++)
-        if (!partition->slots[i].segment) return &partition->slots[i];
-    slots = realloc(partition->slots, (partition->slot_count + 1) * sizeof *slots);
-    if (!slots) return NULL;
-    partition->slots = slots;
-    return &slots[partition->slot_count++];
+/* An array of slots with what its end needs. */
+struct slot_array {
+    struct bc_retired retired;
+    struct bc_slot list[];
+};
+
+static void free_slots(struct bc_retired *retired)
+{
+    free(retired); /* its first member */
+}
+
+static struct bc_retired *retired_of(struct bc_slot *slots)
+{
+    return (struct bc_retired *)(void *)((char *)slots - offsetof(struct slot_array, list));
+}
+
+void bc_partition_release_slots(struct bc_partition *partition)
+{
+    if (partition->slots) free_slots(retired_of(partition->slots));
+}
+
+struct bc_segment *bc_partition_segment_at(const struct bc_partition *partition, uint32_t slot)
+{
+    /* In this order: of places there are at least as many as were counted before. */
+    uint32_t count = atomic_load_explicit(&partition->slot_count, memory_order_acquire);
+    const struct bc_slot *slots = atomic_load_explicit(&partition->slots, memory_order_acquire);
+
+    return slot < count ? atomic_load_explicit(&slots[slot].segment, memory_order_acquire) : NULL;
+}
+
+/* An array with room for more. Readers may be in the old one, which shows them what it did. */
+static bool grow_slots(struct bc_partition *partition)
+{
+    uint32_t count = partition->slot_count, room = count < 4 ? 4 : count * 2;
+    struct bc_slot *old = partition->slots;
+    struct slot_array *array = calloc(1, sizeof *array + room * sizeof *array->list);
+
+    if (!array) return false;
+    if (count > 0) memcpy(array->list, old, count * sizeof *old);
+    atomic_store_explicit(&partition->slots, array->list, memory_order_release);
+    partition->slot_room = room;
+    if (old) bc_rcu_retire(retired_of(old), free_slots);
+    return true;
+}
+
+/* Makes a place what it is for segment, or free (NULL). The rest first: it is no reader's, and the writer's own. */
+static void set_slot(struct bc_slot *place, struct bc_segment *segment)
+{
+    place->live_bytes = place->live_keys = place->tombstone_bytes = place->hint_bytes = 0;
+    place->hint = NULL;
+    place->damaged = place->tombstones_due = false;
+    atomic_store_explicit(&place->segment, segment, memory_order_release);
 }
 
 bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot)
 {
-    struct bc_slot *place;
+    uint32_t count = partition->slot_count, at = 0;
 
-    pthread_rwlock_wrlock(&partition->index_lock);
-    place = find_place(partition);
-    if (place) {
-        *place = (struct bc_slot){.segment = segment};
-        *slot = (uint32_t)(place - partition->slots);
-    }
-    pthread_rwlock_unlock(&partition->index_lock);
-    return place ? BITCASK_OK : BITCASK_NO_MEMORY;
+    while (at < count && partition->slots[at].segment) at++;
+    if (at == partition->slot_room && !grow_slots(partition)) return BITCASK_NO_MEMORY;
+    set_slot(&partition->slots[at], segment);
+    if (at == count) atomic_store_explicit(&partition->slot_count, count + 1, memory_order_release);
+    *slot = at;
+    return BITCASK_OK;
 }
+
+void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot)
+{
+    struct bc_segment *segment = partition->slots[slot].segment;
+
+    set_slot(&partition->slots[slot], NULL);
+    bc_segment_unref(&segment); /* not the last reference: see partition.h */
+}
+
+/* ---- the active segment ---- */
 
 void bc_partition_poison(struct bc_partition *partition)
 {
     atomic_store(&partition->poisoned, true);
     bc_env_log(partition->env, BITCASK_LOG_ERROR, "partition '%s': %s; it takes no writes until reopened",
                partition->label, bc_detail());
-}
-
-void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot)
-{
-    struct bc_segment *segment;
-
-    pthread_rwlock_wrlock(&partition->index_lock);
-    segment = partition->slots[slot].segment;
-    partition->slots[slot] = (struct bc_slot){0};
-    pthread_rwlock_unlock(&partition->index_lock);
-    bc_segment_unref(&segment); /* values that are pinned keep it */
 }
 
 /* The next active.data in the open directory. Synced before it gets its name: see bc_segment_create(). */
@@ -75,6 +115,7 @@ static bc_status create_active(struct bc_partition *partition)
     bc_segment_set_path(&header, partition->label);
     status = bc_segment_create(partition->env->io, partition->dir_fd, BC_ACTIVE_NAME, &header, &segment);
     if (status != BITCASK_OK) return status;
+    segment->room = partition->env->segment_size;
     status = bc_partition_add_slot(partition, segment, &slot);
     if (status != BITCASK_OK) {
         bc_segment_unref(&segment);
@@ -83,9 +124,11 @@ static bc_status create_active(struct bc_partition *partition)
     partition->active = segment;
     partition->active_slot = slot;
     partition->next_segment_id++;
-    partition->allocated = segment->end;
+    partition->allocated = partition->file_end = segment->end;
+    partition->no_window = false;
     partition->marked = segment->end;
     partition->carry_size = 0;
+    partition->last_record = 0;
     pthread_mutex_lock(&partition->sync_lock);
     if (partition->synced < position + segment->end) partition->synced = position + segment->end; /* just the header */
     pthread_mutex_unlock(&partition->sync_lock);
@@ -120,6 +163,26 @@ static bc_status settle_carry(struct bc_partition *partition)
     return status;
 }
 
+/* Makes the active segment durable, and its file end where its log ends. Durable before the next segment begins: what
+ * follows there must never be there without this. */
+static bc_status end_file(struct bc_partition *partition)
+{
+    struct bc_segment *active = partition->active;
+    bc_status status;
+
+    bc_window_drop(partition);
+    if (partition->file_end > active->end) {
+        /* Cut, the cut synced, and only then renamed: of a cut and a name that are both unsynced a power cut may keep
+         * the name, and a sealed segment that ends in zeros is damaged. The same sync makes the records durable. */
+        status = bc_window_cut(partition);
+        return status == BITCASK_OK ? bc_partition_sync_cut(partition) : status;
+    }
+    status = bc_partition_sync_locked(partition);
+    /* Room behind the end of the file is no part of it, whenever it goes. */
+    if (status == BITCASK_OK && partition->allocated > active->end) status = bc_window_cut(partition);
+    return status;
+}
+
 bc_status bc_partition_rotate(struct bc_partition *partition)
 {
     struct bc_io *io = partition->env->io;
@@ -128,22 +191,14 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     char name[16];
     bc_status status;
 
-    /* Durable first: what follows in the next segment must never be there without this. */
     status = settle_carry(partition);
-    if (status == BITCASK_OK) status = bc_partition_sync_locked(partition);
+    if (status == BITCASK_OK) status = end_file(partition);
     if (status != BITCASK_OK) return status;
-    if (partition->allocated > old->end) {
-        status = bc_io_truncate(io, old->fd, old->name, old->end);
-        if (status != BITCASK_OK) return status;
-        partition->allocated = old->end;
-    }
     bc_segment_name(old->segment_id, name);
     status = bc_io_rename(io, partition->dir_fd, BC_ACTIVE_NAME, name);
     if (status != BITCASK_OK) return status;
-    pthread_rwlock_wrlock(&partition->index_lock);
-    memcpy(old->name, name, sizeof old->name);
+    bc_segment_rename(old, name);
     partition->slots[old_slot].hint_bytes = 0; /* one of its beginning, at most */
-    pthread_rwlock_unlock(&partition->index_lock);
     partition->active_hinted = 0;
     partition->position_base += old->end;
     partition->active = NULL;
@@ -161,13 +216,13 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     if (status != BITCASK_OK) bc_partition_poison(partition);
     /* Where nobody else comes by to make it. If a merge is at work, it stays wanted. */
     if (status == BITCASK_OK && !partition->env->hints_wanted && pthread_mutex_trylock(&partition->files_lock) == 0) {
-        (void)bc_partition_hint_slot(partition, old_slot);
+        (void)bc_partition_hint_slot_locked(partition, old_slot);
         pthread_mutex_unlock(&partition->files_lock);
     }
     return status;
 }
 
-bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
+static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
 {
     struct bc_segment *active = partition->active;
     uint64_t end = active->end, need = end + bytes, want, more;
@@ -189,5 +244,13 @@ bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes,
         return BITCASK_OK;
     }
     if (status == BITCASK_OK) partition->allocated = want;
+    return status;
+}
+
+bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
+{
+    bc_status status = allocate_room(partition, bytes, deletion);
+
+    if (status == BITCASK_OK) bc_window_lay(partition, bytes);
     return status;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "index/hash_index.h"
+#include "index/index.h"
 #include "partition/load.h"
 
 #define PACE_BYTES (256u * 1024u)

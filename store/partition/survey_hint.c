@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/hash_index.h"
+#include "index/index.h"
 
 bc_status bc_survey_open_hint(const struct bc_survey *survey, int at, struct bc_hint **hint)
 {

@@ -1,10 +1,20 @@
 /* sync.c - how far the log is durable: one fdatasync for all who wait.
  *
  * Whoever finds no sync running becomes the one who syncs, for everything appended so far; the others wait and are
- * served by it or by the next. All syncs of a partition go one after another through `syncing`: the kernel reports a
- * failed write-back once per open file, so of two fdatasync calls side by side one would see success.
+ * served by it or by the next. On a disk that takes its time groups come about by themselves: while one sync runs, the
+ * others append. Where a sync takes no longer than an append each would be alone; so whoever is about to sync first
+ * lets those append who came along lately. A lone writer does not wait: nobody did come along, and all that it does is
+ * to give its processor away for a moment now and then, to see whether there are others. All syncs of a partition go
+ * one after another through `syncing`: the kernel reports a failed write-back once per open file, so of two fdatasync
+ * calls side by side one would see success.
  */
-#include "partition/partition.h"
+#include "partition/checkpoint.h"
+
+#include <sched.h>
+
+#define IDLE_YIELDS 16u      /* without a newcomer, and the group goes without the others */
+#define GATHER_YIELDS 10000u /* and in the end anyhow: newcomers without end are no reason to wait for ever */
+#define PROBE_EVERY 8u       /* so many syncs for one each, and the next looks whether there is really nobody else */
 
 /* Makes the names durable on which the log hangs. None of it is acknowledged before all of it is done. Without it a
  * power cut may take a partition's whole directory, synced log and all. */
@@ -51,6 +61,7 @@ static void finish(struct bc_partition *partition, bc_status status, uint64_t po
         atomic_store(&partition->dirty, true);
     pthread_cond_broadcast(&partition->sync_done);
     pthread_mutex_unlock(&partition->sync_lock);
+    if (status == BITCASK_OK) bc_checkpoint_note_growth(partition, position);
 }
 
 static bc_status poisoned_status(const struct bc_partition *partition)
@@ -66,49 +77,103 @@ static bool is_durable(const struct bc_partition *partition, uint64_t position)
     return partition->synced >= position && partition->names_made == partition->names_synced;
 }
 
-bc_status bc_partition_sync_to(struct bc_partition *partition, uint64_t position)
+/* Lets others append, and wait for the sync that is about to be: until as many do as lately, or nobody new comes. No
+ * lock held: they need both. expected 0: nobody is known of, a look will do. */
+static void gather(struct bc_partition *partition, unsigned expected)
 {
-    for (;;) {
-        struct bc_segment *segment = NULL;
-        uint64_t target = 0;
-        unsigned names = 0;
-        bool names_too = false, mine = false, done, bad;
-        bc_status status;
+    unsigned seen = atomic_load_explicit(&partition->sync_waiters, memory_order_relaxed), idle = 0;
+    unsigned idle_most = expected > 0 ? IDLE_YIELDS : 1;
 
-        pthread_mutex_lock(&partition->sync_lock);
-        while (partition->syncing && !is_durable(partition, position))
-            pthread_cond_wait(&partition->sync_done, &partition->sync_lock);
-        done = is_durable(partition, position);
-        bad = !done && atomic_load(&partition->poisoned);
-        pthread_mutex_unlock(&partition->sync_lock);
-        if (done) return BITCASK_OK;
-        if (bad) return poisoned_status(partition);
+    for (unsigned i = 0; i < GATHER_YIELDS && (seen < expected || expected == 0) && idle < idle_most; i++) {
+        unsigned now;
 
-        /* write_lock first, and not again before finish(): rotation holds it while it waits for `syncing`. */
-        pthread_mutex_lock(&partition->write_lock);
-        pthread_mutex_lock(&partition->sync_lock);
-        /* Looked at again: the sync of another thread may have failed in between, and the kernel reports such a
-         * failure once. The next fdatasync would succeed, with the pages gone. */
-        if (!partition->syncing && !is_durable(partition, position) && !atomic_load(&partition->poisoned)) {
-            mine = true;
-            partition->syncing = true;
-            if (partition->active) segment = bc_segment_ref(partition->active);
-            target = bc_partition_position(partition);
-            names = partition->names_made;
-            names_too = names != partition->names_synced;
-        }
-        pthread_mutex_unlock(&partition->sync_lock);
-        pthread_mutex_unlock(&partition->write_lock);
-        if (!mine) continue;
-
-        status = sync_segment(partition, segment, names_too);
-        finish(partition, status, target, names);
-        bc_segment_unref(&segment);
-        if (status != BITCASK_OK) return status;
+        sched_yield();
+        now = atomic_load_explicit(&partition->sync_waiters, memory_order_relaxed);
+        idle = now > seen ? 0 : idle + 1;
+        if (now > seen) idle_most = IDLE_YIELDS; /* there are others, after all */
+        seen = now;
     }
 }
 
-bc_status bc_partition_sync_locked(struct bc_partition *partition)
+/* How many wait for the sync that begins now. They are served by it, all of them: each has appended before. So those
+ * who are counted from here on are newcomers, though the others are still on their way out. sync_lock held. */
+static unsigned take_waiters(struct bc_partition *partition)
+{
+    return atomic_exchange_explicit(&partition->sync_waiters, 0, memory_order_relaxed);
+}
+
+/* Becomes the one who syncs, or says so that there is nothing to be done any more: false, and another look is worth it.
+ * Fills in what the sync is for; *segment gets a reference, if there is one. */
+static bool begin(struct bc_partition *partition, uint64_t position, struct bc_segment **segment, uint64_t *target,
+                  unsigned *names, bool *names_too)
+{
+    bool mine;
+
+    /* write_lock first, and not again before finish(): rotation holds it while it waits for `syncing`. */
+    pthread_mutex_lock(&partition->write_lock);
+    pthread_mutex_lock(&partition->sync_lock);
+    partition->gathering = false;
+    /* Looked at again: a rotation may have synced in between, and that may have failed. The kernel reports such a
+     * failure once; the next fdatasync would succeed, with the pages gone. */
+    mine = !partition->syncing && !is_durable(partition, position) && !atomic_load(&partition->poisoned);
+    if (mine) {
+        partition->syncing = true;
+        partition->group_before = partition->last_group;
+        partition->last_group = take_waiters(partition);
+        partition->lone_syncs = partition->last_group > 1 ? 0 : partition->lone_syncs + 1;
+        if (partition->active) *segment = bc_segment_ref(partition->active);
+        *target = bc_partition_position(partition);
+        *names = partition->names_made;
+        *names_too = *names != partition->names_synced;
+    } else {
+        pthread_cond_broadcast(&partition->sync_done); /* those who waited for the gathering see to it themselves */
+    }
+    pthread_mutex_unlock(&partition->sync_lock);
+    pthread_mutex_unlock(&partition->write_lock);
+    return mine;
+}
+
+/* Waits until the log is durable up to position, or this thread is the one to gather for a sync: OK with *durable
+ * false. *expected: how many came along lately; 1: it alone; 0: it alone, and that for long. */
+static bc_status wait_for_turn(struct bc_partition *partition, uint64_t position, bool *durable, unsigned *expected)
+{
+    bc_status status = BITCASK_OK;
+
+    pthread_mutex_lock(&partition->sync_lock);
+    if (!is_durable(partition, position)) atomic_fetch_add_explicit(&partition->sync_waiters, 1, memory_order_relaxed);
+    while ((partition->syncing || partition->gathering) && !is_durable(partition, position))
+        pthread_cond_wait(&partition->sync_done, &partition->sync_lock);
+    *durable = is_durable(partition, position);
+    if (!*durable && atomic_load(&partition->poisoned)) status = BITCASK_POISONED;
+    if (!*durable && status == BITCASK_OK) partition->gathering = true;
+    *expected = partition->last_group > partition->group_before ? partition->last_group : partition->group_before;
+    if (*expected <= 1) *expected = partition->lone_syncs % PROBE_EVERY == PROBE_EVERY - 1 ? 0 : 1;
+    pthread_mutex_unlock(&partition->sync_lock);
+    return status == BITCASK_OK ? status : poisoned_status(partition);
+}
+
+bc_status bc_partition_sync_to(struct bc_partition *partition, uint64_t position)
+{
+    bc_status status = BITCASK_OK;
+
+    while (status == BITCASK_OK) {
+        struct bc_segment *segment = NULL;
+        uint64_t target = 0;
+        unsigned names = 0, expected = 0;
+        bool names_too = false, durable = false;
+
+        status = wait_for_turn(partition, position, &durable, &expected);
+        if (status != BITCASK_OK || durable) break;
+        gather(partition, expected);
+        if (!begin(partition, position, &segment, &target, &names, &names_too)) continue;
+        status = sync_segment(partition, segment, names_too);
+        finish(partition, status, target, names);
+        bc_segment_unref(&segment);
+    }
+    return status;
+}
+
+static bc_status sync_locked(struct bc_partition *partition, bool anyway)
 {
     uint64_t target = bc_partition_position(partition);
     unsigned names;
@@ -119,8 +184,11 @@ bc_status bc_partition_sync_locked(struct bc_partition *partition)
     while (partition->syncing) pthread_cond_wait(&partition->sync_done, &partition->sync_lock);
     names = partition->names_made;
     names_too = names != partition->names_synced;
-    needed = !is_durable(partition, target);
-    if (needed) partition->syncing = true;
+    needed = anyway || !is_durable(partition, target);
+    if (needed) {
+        partition->syncing = true;
+        (void)take_waiters(partition);
+    }
     pthread_mutex_unlock(&partition->sync_lock);
     if (!needed) return BITCASK_OK;
     if (atomic_load(&partition->poisoned)) {
@@ -130,6 +198,16 @@ bc_status bc_partition_sync_locked(struct bc_partition *partition)
     status = sync_segment(partition, partition->active, names_too);
     finish(partition, status, target, names);
     return status;
+}
+
+bc_status bc_partition_sync_locked(struct bc_partition *partition)
+{
+    return sync_locked(partition, false);
+}
+
+bc_status bc_partition_sync_cut(struct bc_partition *partition)
+{
+    return sync_locked(partition, true);
 }
 
 void bc_partition_names_changed(struct bc_partition *partition)

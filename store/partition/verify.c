@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "partition/file_list.h"
+#include "partition/verify_checkpoint.h"
 #include "partition/verify_index.h"
 
 struct verification {
@@ -168,9 +169,9 @@ static bool is_replaced(const struct verification *v, const struct bc_subject *s
     struct bc_segment *now = NULL;
     bool replaced;
 
-    pthread_rwlock_rdlock(&partition->index_lock);
-    replaced = partition->slots[subject->slot].segment != subject->segment;
-    pthread_rwlock_unlock(&partition->index_lock);
+    bc_rcu_read_lock();
+    replaced = bc_partition_segment_at(partition, subject->slot) != subject->segment;
+    bc_rcu_read_unlock();
     if (replaced) return true;
     replaced =
         bc_segment_open(partition->env->io, v->dir_fd, subject->survey.name, false, &now, &header) != BITCASK_OK ||
@@ -224,9 +225,7 @@ static void note_damage(const struct verification *v, const struct bc_subject *s
     struct bc_partition *partition = v->index.partition;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_wrlock(&partition->index_lock);
     if (partition->slots[subject->slot].segment == subject->segment) partition->slots[subject->slot].damaged = true;
-    pthread_rwlock_unlock(&partition->index_lock);
     pthread_mutex_unlock(&partition->write_lock);
 }
 
@@ -275,6 +274,7 @@ bc_status bc_verify_partition(const struct bc_verify *verify, struct bc_partitio
     }
     if (status == BITCASK_OK) status = bc_index_check_end(&v.index);
     if (status == BITCASK_OK) status = bc_index_check_accounts(&v.index);
+    if (status == BITCASK_OK) status = bc_verify_checkpoint(verify, partition);
     bc_index_check_release(&v.index);
     bc_file_list_release(&v.files);
     return status;

@@ -1,6 +1,7 @@
 /* verify_files.c - a partition that does not open, each file on its own.
  */
 #include "partition/data_file.h"
+#include "partition/verify_checkpoint.h"
 
 static bc_status check_file(const struct bc_data_dir *dir, size_t i)
 {
@@ -24,12 +25,14 @@ static bc_status check_file(const struct bc_data_dir *dir, size_t i)
 bc_status bc_verify_files(const struct bc_verify *verify, uint64_t id)
 {
     struct bc_data_dir dir;
+    bool bad;
     bc_status status = bc_data_dir_open(verify, id, &dir);
 
     verify->result->partitions++;
     if (status == BITCASK_NOT_FOUND) return BITCASK_OK; /* nothing was ever put there */
     if (status != BITCASK_OK) return status;
     for (size_t i = 0; i < bc_data_dir_count(&dir) && status == BITCASK_OK; i++) status = check_file(&dir, i);
+    if (status == BITCASK_OK) status = bc_verify_checkpoint_file(verify, dir.fd, &bad);
     for (size_t i = 0; i < dir.files.other_count && status == BITCASK_OK; i++)
         status = bc_tell_other(verify, dir.files.others[i]);
     bc_data_dir_close(&dir);

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "index/hash_index.h"
+#include "index/index.h"
 
-#define STEP 1024u /* entries looked at while the index is locked */
+#define STEP 1024u /* entries looked at within one read section */
 
 static bc_status no_memory(void)
 {
@@ -39,7 +39,7 @@ static int oldest_first(const void *a, const void *b)
     return x->slot < y->slot ? -1 : 1;
 }
 
-/* write_lock and index_lock held. */
+/* write_lock held. */
 static bc_status list_subjects(struct bc_index_check *check)
 {
     struct bc_partition *partition = check->partition;
@@ -56,7 +56,7 @@ static bc_status list_subjects(struct bc_index_check *check)
         *subject = (struct bc_subject){
             .segment = bc_segment_ref(segment), .slot = i, .active = segment == partition->active, .end = segment->end};
         subject->survey = (struct bc_survey){.verify = check->verify, .segment = segment};
-        /* Copied here, since rotation renames a segment under index_lock. */
+        /* Copied here, since a rotation renames the segment. */
         memcpy(subject->survey.name, segment->name, sizeof subject->survey.name);
         check->count++;
     }
@@ -69,12 +69,10 @@ bc_status bc_index_check_begin(struct bc_index_check *check, bc_status (*listed)
     bc_status status;
 
     pthread_mutex_lock(&partition->write_lock);
-    pthread_rwlock_rdlock(&partition->index_lock);
     status = list_subjects(check);
-    pthread_rwlock_unlock(&partition->index_lock);
     if (status == BITCASK_OK && listed) status = listed(context);
     pthread_mutex_unlock(&partition->write_lock);
-    if (status == BITCASK_OK) status = bc_index_open(&check->missing);
+    if (status == BITCASK_OK) status = bc_index_open(0, &check->missing);
     if (check->count > 0) qsort(check->subjects, check->count, sizeof *check->subjects, oldest_first);
     for (size_t i = 0; i < check->count; i++) check->subject_of[check->subjects[i].slot] = i + 1;
     return status;
@@ -91,13 +89,13 @@ void bc_index_check_release(struct bc_index_check *check)
     bc_index_close(&check->missing);
 }
 
-/* The subject whose segment stands in slot now, NULL if that is another. index_lock or write_lock held. */
+/* The subject whose segment stands in slot now, NULL if that is another. write_lock held, or in a read section. */
 static struct bc_subject *subject_at(const struct bc_index_check *check, uint32_t slot)
 {
-    size_t i = slot < check->slot_count && slot < check->partition->slot_count ? check->subject_of[slot] : 0;
+    size_t i = slot < check->slot_count ? check->subject_of[slot] : 0;
     struct bc_subject *subject = i > 0 ? &check->subjects[i - 1] : NULL;
 
-    return subject && check->partition->slots[slot].segment == subject->segment ? subject : NULL;
+    return subject && bc_partition_segment_at(check->partition, slot) == subject->segment ? subject : NULL;
 }
 
 /* ---- record by record ---- */
@@ -162,10 +160,10 @@ bc_status bc_index_check_record(void *context, const struct bc_scan_item *item)
     struct bc_entry entry;
     bc_status status, found;
 
-    pthread_rwlock_rdlock(&partition->index_lock);
+    bc_rcu_read_lock();
     found = bc_index_get(partition->index, record->key, record->key_size, &entry);
     if (found == BITCASK_OK) there = subject_at(check, entry.slot);
-    pthread_rwlock_unlock(&partition->index_lock);
+    bc_rcu_read_unlock();
     status = note_missing(check, item, found != BITCASK_OK && !tombstone);
     if (status != BITCASK_OK || found != BITCASK_OK || !there) return status;
     if (there == here && entry.offset == item->offset) {
@@ -184,7 +182,7 @@ bc_status bc_index_check_record(void *context, const struct bc_scan_item *item)
 
 /* ---- entry by entry ---- */
 
-/* Entries of one step that are to be looked at outside the lock. */
+/* Entries of one step that are to be looked at outside the read section. */
 struct suspects {
     const struct bc_index_check *check;
     const struct bc_subject *only; /* entries of this one alone; NULL: of all */
@@ -223,8 +221,8 @@ static bool look_at_entry(void *context, const void *key, size_t key_size, const
     return true;
 }
 
-/* The next step through the index. False at the end. */
-static bool step(struct suspects *suspects)
+/* The next step through the index. False at the end, or where *status is no OK. */
+static bool step(struct suspects *suspects, bc_status *status)
 {
     struct bc_partition *partition = suspects->check->partition;
     uint8_t from[BITCASK_NAME_MAX];
@@ -232,11 +230,11 @@ static bool step(struct suspects *suspects)
 
     memcpy(from, suspects->last_key, from_size);
     suspects->count = suspects->seen = 0;
-    pthread_rwlock_rdlock(&partition->index_lock);
-    bc_index_walk(partition->index, from_size > 0 ? BC_SEEK_GT : BC_SEEK_GE, from, from_size, STEP, look_at_entry,
-                  suspects);
-    pthread_rwlock_unlock(&partition->index_lock);
-    return suspects->seen > 0;
+    bc_rcu_read_lock();
+    *status = bc_index_walk(partition->index, from_size > 0 ? BC_SEEK_GT : BC_SEEK_GE, from, from_size, STEP,
+                            look_at_entry, suspects);
+    bc_rcu_read_unlock();
+    return *status == BITCASK_OK && suspects->seen > 0;
 }
 
 bc_status bc_index_check_lost(struct bc_index_check *check)
@@ -250,7 +248,7 @@ bc_status bc_index_check_lost(struct bc_index_check *check)
     if (!suspects) return no_memory();
     suspects->check = check;
     suspects->only = subject;
-    while (status == BITCASK_OK && step(suspects))
+    while (status == BITCASK_OK && step(suspects, &status))
         for (size_t i = 0; i < suspects->count && status == BITCASK_OK; i++)
             status = bc_survey_add_lost(&subject->survey, suspects->list[i].entry.offset,
                                         suspects->list[i].entry.record_size, suspects->list[i].key,
@@ -271,7 +269,7 @@ static bc_status check_entries(struct bc_index_check *check)
 
     if (!suspects) return no_memory();
     suspects->check = check;
-    while (status == BITCASK_OK && step(suspects))
+    while (status == BITCASK_OK && step(suspects, &status))
         for (size_t i = 0; i < suspects->count && status == BITCASK_OK; i++) {
             const struct bc_entry *entry = &suspects->list[i].entry;
             if (is_still(check, suspects->list[i].key, suspects->list[i].key_size, entry, suspects->list[i].subject))
@@ -409,9 +407,9 @@ bc_status bc_index_check_accounts(struct bc_index_check *check)
         accounts.list[i] = (struct account){.slot_bytes = slot->live_bytes, .slot_keys = slot->live_keys};
         memcpy(accounts.list[i].name, slot->segment->name, sizeof accounts.list[i].name);
     }
-    if (accounts.list) bc_index_walk(partition->index, BC_SEEK_GE, "", 0, SIZE_MAX, add_up, &accounts);
+    if (accounts.list) status = bc_index_walk(partition->index, BC_SEEK_GE, "", 0, SIZE_MAX, add_up, &accounts);
     pthread_mutex_unlock(&partition->write_lock);
-    if (!accounts.list) return no_memory();
+    if (!accounts.list) status = no_memory();
     for (uint32_t i = 0; i < accounts.count && status == BITCASK_OK; i++) {
         const struct account *a = &accounts.list[i];
         if (a->bytes == a->slot_bytes && a->keys == a->slot_keys) continue;

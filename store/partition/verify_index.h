@@ -32,7 +32,7 @@ struct bc_index_check {
     size_t current;           /* the subject that is being read */
 };
 
-/* Lists the segments. Takes write_lock and index_lock. With listed, that is called under write_lock as well: so what it
+/* Lists the segments. Takes write_lock. With listed, that is called under write_lock as well: so what it
  * sees in the directory is of the same moment. */
 bc_status bc_index_check_begin(struct bc_index_check *check, bc_status (*listed)(void *context), void *context);
 

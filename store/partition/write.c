@@ -38,6 +38,12 @@ uint64_t bc_partition_position(const struct bc_partition *partition)
     return partition->position_base + (partition->active ? partition->active->end : 0);
 }
 
+uint64_t bc_partition_log_end(const struct bc_partition *partition)
+{
+    if (!partition->active) return 0;
+    return partition->carry_size > 0 ? partition->carry_from : partition->active->end;
+}
+
 uint64_t bc_partition_next_version(const struct bc_partition *partition, const bitcask_attrs *attrs)
 {
     int64_t clock = bc_io_now_ns(partition->env->io);
@@ -146,6 +152,12 @@ static int gather(const struct bc_segment *segment, struct encoded *encoded, siz
     return pieces;
 }
 
+/* Only the writer counts here: no locked instruction is needed. */
+static void count_one(_Atomic uint64_t *count)
+{
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
 /* Points the index at what was written. bc_index_prepare() has made sure that it cannot fail. */
 static void apply(struct bc_partition *partition, const struct encoded *encoded, size_t count)
 {
@@ -158,14 +170,14 @@ static void apply(struct bc_partition *partition, const struct encoded *encoded,
         if (record->flags & BC_RECORD_TOMBSTONE) {
             had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
             partition->slots[partition->active_slot].tombstone_bytes += bc_record_size(record);
-            partition->deletes++;
+            count_one(&partition->deletes);
         } else {
             bc_entry_from_record(partition->active_slot, encoded[i].offset, record, &encoded[i].attrs, &entry);
             status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
             assert(status == BITCASK_OK);
             (void)status;
             bc_slot_gains(partition, &entry);
-            partition->puts++;
+            count_one(&partition->puts);
         }
         if (had) bc_slot_loses(partition, &old);
     }
@@ -213,15 +225,13 @@ static uint64_t state_durable(struct bc_partition *partition, uint8_t mark[MARK_
  * unknown, and the partition takes no more writes. */
 static void cut_back(struct bc_partition *partition)
 {
-    struct bc_segment *active = partition->active;
-
-    if (bc_io_truncate(partition->env->io, active->fd, active->name, active->end) != BITCASK_OK) {
+    if (bc_window_cut(partition) != BITCASK_OK) {
         atomic_store(&partition->poisoned, true);
         bc_env_log(partition->env, BITCASK_LOG_ERROR,
                    "partition '%s': a failed append could not be cut back: %s; it takes no writes until reopened",
                    partition->label, bc_detail());
     }
-    partition->allocated = active->end;
+    partition->allocated = partition->file_end = partition->active->end;
     /* The cut is one more thing to be durable before the next append: parts of the failed one may be on disk already,
      * and a shorter record over its first part would bring the others back at a power cut. A failed sync poisons. */
     bc_partition_names_changed(partition);
@@ -232,8 +242,7 @@ static void cut_back(struct bc_partition *partition)
 static bc_status write_out(struct bc_partition *partition, const uint8_t *mark, uint64_t mark_size, struct iovec *iov,
                            int pieces)
 {
-    struct bc_segment *active = partition->active;
-    uint64_t offset = active->end;
+    uint64_t offset = partition->active->end;
     int first = 2;
     bc_status status;
 
@@ -245,7 +254,7 @@ static bc_status write_out(struct bc_partition *partition, const uint8_t *mark, 
         offset = partition->carry_from;
     }
     bc_foreground_begin(partition->env->foreground);
-    status = bc_io_write(partition->env->io, active->fd, active->name, iov + first, pieces + 2 - first, offset);
+    status = bc_window_write(partition, iov + first, pieces + 2 - first, offset);
     bc_foreground_end(partition->env->foreground);
     return status;
 }
@@ -283,18 +292,27 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
         goto out;
     }
     bc_partition_carry_written(partition);
-    pthread_rwlock_wrlock(&partition->index_lock);
     if (mark_size > 0) partition->marked = durable_offset(partition);
     if (first_flags) partition->marked = encoded[0].offset;
+    /* Before the index names what is in front of it. */
     partition->active->end = encoded[count - 1].offset + bc_record_size(&encoded[count - 1].record);
+    partition->last_record = encoded[count - 1].offset;
     partition->last_version = writes[count - 1].version;
     apply(partition, encoded, count);
-    pthread_rwlock_unlock(&partition->index_lock);
     atomic_store(&partition->appended, bc_partition_position(partition));
     atomic_store(&partition->dirty, true);
+    if (partition->env->memory) bc_partition_count_memory_if_changed(partition);
 out:
     if (fronts != small) free(fronts);
     return status;
+}
+
+static const void *write_key(const void *writes, size_t i, size_t *key_size)
+{
+    const struct bc_write *write = (const struct bc_write *)writes + i;
+
+    *key_size = write->key_size;
+    return write->key;
 }
 
 bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
@@ -302,14 +320,12 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
 {
     struct encoded few[4], *encoded = few;
     struct iovec few_iov[10], *iov = few_iov;
-    size_t key_bytes = 0;
     bool deletion = true;
     bc_status status = bc_partition_writable(partition);
 
     if (status == BITCASK_OK) status = bc_partition_warm_locked(partition);
     if (status != BITCASK_OK || count == 0) return status;
     for (size_t i = 0; i < count; i++) {
-        key_bytes += writes[i].key_size;
         if (!(writes[i].flags & BC_RECORD_TOMBSTONE)) deletion = false;
     }
     if (reserved > partition->reserved) reserved = partition->reserved;
@@ -321,9 +337,7 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
         if (!encoded || !iov) status = BITCASK_NO_MEMORY;
     }
     if (status == BITCASK_OK) {
-        pthread_rwlock_wrlock(&partition->index_lock);
-        status = bc_index_prepare(partition->index, count, key_bytes);
-        pthread_rwlock_unlock(&partition->index_lock);
+        status = bc_index_prepare(partition->index, count, write_key, writes);
     }
     if (status == BITCASK_OK) status = append_encoded(partition, writes, count, loose, encoded, iov);
     if (status != BITCASK_OK) partition->reserved += reserved;
