@@ -41,9 +41,9 @@ static bool is(const void *name, size_t size, const char *word)
 bitcask_status bitcask_check_name(const void *name, size_t size)
 {
     if (!name || size == 0) return bc_fail(BITCASK_BAD_NAME, "a name is empty; it needs 1 to 255 bytes");
-    if (size > BITCASK_NAME_MAX)
-        return bc_fail(BITCASK_NAME_TOO_LONG, "a name has %zu bytes; it may have 255", size);
-    if (memchr(name, '/', size)) return bc_fail(BITCASK_BAD_NAME, "a name holds a '/'; partitions are named one by one");
+    if (size > BITCASK_NAME_MAX) return bc_fail(BITCASK_NAME_TOO_LONG, "a name has %zu bytes; it may have 255", size);
+    if (memchr(name, '/', size))
+        return bc_fail(BITCASK_BAD_NAME, "a name holds a '/'; partitions are named one by one");
     if (memchr(name, 0, size)) return bc_fail(BITCASK_BAD_NAME, "a name holds a NUL byte");
     if (is(name, size, ".") || is(name, size, "..") || is(name, size, ".bitcask"))
         return bc_fail(BITCASK_BAD_NAME, "the name '%.*s' is reserved", (int)size, (const char *)name);
@@ -128,7 +128,10 @@ bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
     if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
     stats->partition_opens = db->partition_opens;
     stats->partition_closes = db->partition_closes;
+    stats->memory_closes = db->memory_closes;
     pthread_mutex_unlock(&db->nodes_lock);
+    stats->index_limit_bytes = db->memory.limit;
+    stats->open_ns = atomic_load_explicit(&db->memory.open_ns, memory_order_relaxed);
     stats->bytes_written = bc_io_count(&db->env.io->bytes_written) - db->bytes_written;
     stats->bytes_read = bc_io_count(&db->env.io->bytes_read) - db->bytes_read;
     stats->syncs = bc_io_count(&db->env.io->syncs) - db->syncs;
@@ -393,8 +396,10 @@ bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t
     bc_status status = bitcask_pin(partition, key, key_size, &pinned);
 
     if (status == BITCASK_OK) status = bc_value_load(&pinned->value);
-    if (status == BITCASK_OK) *value = pinned;
-    else bitcask_value_unpin(&pinned);
+    if (status == BITCASK_OK)
+        *value = pinned;
+    else
+        bitcask_value_unpin(&pinned);
     return status;
 }
 
@@ -417,9 +422,10 @@ bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *b
     *got = 0;
     bc_status status = bc_value_load(&value->value);
     if (status != BITCASK_OK || offset >= whole) return status;
-    *got = size < whole - offset ? size : (size_t)(whole - offset);
-    memcpy(buffer, value->value.data + offset, *got);
-    return BITCASK_OK;
+    if (size > whole - offset) size = (size_t)(whole - offset);
+    status = bc_value_copy(&value->value, offset, buffer, size);
+    if (status == BITCASK_OK) *got = size;
+    return status;
 }
 
 const void *bitcask_value_data(const bitcask_value *value)

@@ -7,6 +7,10 @@
  * Threads: every function may be called from any thread, on the same handles, except that one query or one
  * batch is used by one thread at a time, and that nothing is used after, or while, it is closed. A store that
  * is open must not be carried through fork().
+ * Signals: data files are mapped. So that a page that cannot be had, because the file was cut short by somebody or the
+ * disk is faulty, is a status rather than the end of the process, the first mapping installs a handler of SIGBUS, which
+ * stays. Faults at other addresses go on to the handler that was there before, or do what they did without one. Who
+ * installs one of his own later must hand on what he does not know: keep what sigaction(2) gives back, and call it.
  * Errors: a bitcask_status each; bitcask_error_detail() has the line for a person.
  * Ownership: handles come from open/create calls and go with the close call of the same noun, which sets the
  * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said.
@@ -25,7 +29,7 @@ extern "C" {
 typedef struct bitcask bitcask;                     /* an open store */
 typedef struct bitcask_partition bitcask_partition; /* a handle on a partition; survives its being renamed */
 typedef struct bitcask_value bitcask_value;         /* a pinned value: readable until unpinned, whatever happens */
-typedef struct bitcask_batch bitcask_batch;         /* writes that become visible and durable together */
+typedef struct bitcask_batch bitcask_batch;         /* writes that are done, and durable, together */
 typedef struct bitcask_query bitcask_query;         /* a running query */
 
 /* ---- statuses ---- */
@@ -144,7 +148,9 @@ BITCASK_API void bitcask_value_unload(bitcask_value *value);
 BITCASK_API bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *buffer, size_t size,
                                               size_t *got);
 
-/* The bytes, valid until unpin or unload; NULL before load (and where the size is 0). */
+/* The bytes, valid until unpin or unload; NULL before load (and where the size is 0). They may stand in the mapped
+ * file: read-only, and should the file be cut short or its disk fail after the load, zeros from then on, or EFAULT for
+ * a system call. bitcask_value_read() would say so. */
 BITCASK_API const void *bitcask_value_data(const bitcask_value *value);
 BITCASK_API uint64_t bitcask_value_size(const bitcask_value *value);
 
@@ -183,13 +189,15 @@ BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitc
 
 /* Adds a put or a delete. The key is copied, attrs are copied without the xattrs' bytes; value and xattrs are
  * borrowed until commit or clear. Deleting an absent key is no error. Later operations win over earlier ones. */
-BITCASK_API bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size,
-                                             const void *value, size_t value_size, const bitcask_attrs *attrs);
+BITCASK_API bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size, const void *value,
+                                             size_t value_size, const bitcask_attrs *attrs);
 BITCASK_API bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size);
 
 /* Appends all of it in one write, then empties the batch. flags: BITCASK_DURABLE; reserved: as in write options.
  * versions: NULL, or an array that gets the version of each operation. On failure the batch keeps its content
- * and nothing was changed. IS_PARTITION if a name is a partition; TOO_LARGE above BITCASK_BATCH_MAX. */
+ * and nothing was changed. Readers wait for nobody: one that reads several keys meanwhile may see the first
+ * operations and not yet the last ones; each key is seen as it was before or as it is after. IS_PARTITION if a name is
+ * a partition; TOO_LARGE above BITCASK_BATCH_MAX. */
 BITCASK_API bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved,
                                                 uint64_t *versions);
 BITCASK_API void bitcask_batch_clear(bitcask_batch *batch);
@@ -254,10 +262,10 @@ BITCASK_API bitcask_status bitcask_locate(bitcask_partition *partition, const vo
 /* ---- looking inside ---- */
 
 /* Calls visit for the header, each record and each damaged stretch of every data file of the partition, in file
- * order; visit returns false to stop. A file that is damaged is walked all the same, and CORRUPT returned at the end. */
+ * order; visit returns false to stop. A file that is damaged is walked all the same, and CORRUPT returned at the end.
+ */
 BITCASK_API bitcask_status bitcask_dump(bitcask_partition *partition,
-                                        bool (*visit)(void *context, const bitcask_dump_record *record),
-                                        void *context);
+                                        bool (*visit)(void *context, const bitcask_dump_record *record), void *context);
 
 /* The same for one data file by its path, without a store around it. */
 BITCASK_API bitcask_status bitcask_dump_file(const char *path,

@@ -49,6 +49,18 @@ static void survey_add(struct survey *survey, const bitcask_stats *stats)
     sum->damaged_regions += stats->damaged_regions;
     sum->tombstone_bytes += stats->tombstone_bytes;
     sum->hint_bytes += stats->hint_bytes;
+    sum->checkpoint_bytes += stats->checkpoint_bytes;
+}
+
+/* What is counted for the whole store alone. */
+static void survey_add_store(struct survey *survey, bitcask *db)
+{
+    bitcask_stats stats = {0};
+
+    if (bitcask_get_stats(db, &stats) != BITCASK_OK) return; /* it was read all the same */
+    survey->sum.index_limit_bytes = stats.index_limit_bytes;
+    survey->sum.memory_closes = stats.memory_closes;
+    survey->sum.open_ns = stats.open_ns;
 }
 
 static bool print_segment(void *context, const bitcask_segment_info *segment)
@@ -168,9 +180,13 @@ static void print_survey(const struct survey *survey)
         {"tombstone_bytes", "of these, deletions that older data may still need", sum->tombstone_bytes},
         {"data_bytes", "bytes of the data files", sum->data_bytes},
         {"hint_bytes", "bytes of the hint files", sum->hint_bytes},
+        {"checkpoint_bytes", "bytes of the checkpoints of indexes", sum->checkpoint_bytes},
         {"segments", "data files", sum->segments},
         {"index_bytes", "bytes of memory that the indexes take, keys included", sum->index_bytes},
         {"key_bytes", "of these, the keys", sum->key_bytes},
+        {"index_limit_bytes", "bytes of memory that indexes may take at once", sum->index_limit_bytes},
+        {"memory_closes", "partitions closed, on the way, to stay within that", sum->memory_closes},
+        {"open_ns", "nanoseconds spent in opening partitions", sum->open_ns},
         {"damaged_regions", "stretches of data files that fail their check", sum->damaged_regions},
     };
     const size_t count = sizeof(rows) / sizeof(rows[0]);
@@ -185,7 +201,7 @@ static void print_survey(const struct survey *survey)
         if (survey->json)
             printf("%s\"%s\": %" PRIu64, before, rows[i].name, rows[i].value);
         else
-            printf("%-16s %15" PRIu64 "  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
+            printf("%-17s %15" PRIu64 "  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
         before = ", ";
     }
     if (survey->json) puts("}");
@@ -223,6 +239,7 @@ int cli_stats(int argc, char **argv)
         survey_enter(&survey, partition, strdup(path.full));
         while (survey.depth > 0) survey_step(&survey);
         free(survey.levels);
+        survey_add_store(&survey, store.db);
         print_survey(&survey);
         status = survey.status;
     } else {

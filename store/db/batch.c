@@ -83,6 +83,7 @@ static bc_status select_writes(const struct bitcask_batch *batch, const struct b
 bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
 {
     struct bc_partition *instance;
+    uint64_t position = 0;
     struct bc_write *writes = malloc((batch->count + 1) * sizeof *writes);
     size_t *origin = malloc((batch->count + 1) * sizeof *origin), count = 0, at = 0;
     bc_status status = writes && origin ? bc_node_pin(batch->node, &instance) : BITCASK_NO_MEMORY;
@@ -96,15 +97,18 @@ bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t 
     status = bc_partition_writable(instance);
     if (status == BITCASK_OK) status = select_writes(batch, instance, writes, origin, &count);
     if (status == BITCASK_OK) status = bc_partition_append(instance, writes, count, false, reserved);
+    position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    bc_node_unpin(batch->node);
-    if (status != BITCASK_OK) goto out;
+    if (status != BITCASK_OK) {
+        bc_node_unpin(batch->node);
+        goto out;
+    }
     if (versions) {
         memset(versions, 0, batch->count * sizeof *versions);
         for (size_t i = 0; i < count; i++) versions[origin[i]] = writes[i].version;
     }
     bc_batch_clear(batch);
-    status = bc_node_end_write(batch->node, flags);
+    status = bc_node_end_append(batch->node, instance, position, flags);
 out:
     free(writes);
     free(origin);

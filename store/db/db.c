@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "db/maintain.h"
 
 #define OTHER_FILES 64u       /* descriptors left to the rest of the process */
+#define MEMORY_LIMIT_MIN 65536u
 #define FILES_PER_PARTITION 3u /* its directory, its active segment, one more */
 
 static unsigned default_max_open(void)
@@ -20,6 +22,14 @@ static unsigned default_max_open(void)
     if (files == RLIM_INFINITY || files > 65536) files = 65536;
     if (files < OTHER_FILES + 8 * FILES_PER_PARTITION) return 8;
     return (unsigned)(files - OTHER_FILES) / FILES_PER_PARTITION;
+}
+
+/* A quarter of the machine's memory; where that is not to be had, no limit. */
+static uint64_t default_memory_limit(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 4 : UINT64_MAX;
 }
 
 static bc_status check_options(const bitcask_options *options)
@@ -36,6 +46,9 @@ static bc_status check_options(const bitcask_options *options)
     if (options->merge_bytes_per_s > 0 && options->merge_bytes_per_s < BC_MERGE_RATE_MIN)
         return bc_fail(BITCASK_BAD_ARGUMENT, "merge_bytes_per_s is %u; it may be 0, for no limit, or from %u on",
                        (unsigned)options->merge_bytes_per_s, BC_MERGE_RATE_MIN);
+    if (options->memory_limit > 0 && options->memory_limit < MEMORY_LIMIT_MIN)
+        return bc_fail(BITCASK_BAD_ARGUMENT, "memory_limit is %llu; it may be 0, for the default, or from %u on",
+                       (unsigned long long)options->memory_limit, MEMORY_LIMIT_MIN);
     return BITCASK_OK;
 }
 
@@ -176,6 +189,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
         .hints_wanted = !options->read_only && options->sync == BITCASK_SYNC_INTERVAL ? &db->hints_wanted : NULL,
         .log = options->log,
         .log_context = options->log_context,
+        .memory = &db->memory,
         .foreground = &db->foreground,
     };
     db->dir_fd = -1;
@@ -188,6 +202,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
     db->sync = options->sync;
     db->sync_interval_ms = options->sync_interval_ms;
     db->max_open = options->max_open > 0 ? options->max_open : default_max_open();
+    db->memory.limit = options->memory_limit > 0 ? options->memory_limit : default_memory_limit();
     if (db->max_open < 4) db->max_open = 4; /* a rename needs both sides and partition 1 */
     status = bc_store_dir_open(db, options);
     if (status == BITCASK_OK) status = recover(db);
@@ -201,6 +216,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
         (void)bc_nodes_close(db);
         bc_node_unref(&db->root);
         bc_node_unref(&db->inodes);
+        bc_rcu_flush();
         free_db(db);
         return status;
     }
@@ -266,6 +282,8 @@ bc_status bc_db_close(struct bitcask **pointer)
     if (status == BITCASK_OK) status = closed;
     bc_node_unref(&db->root);
     bc_node_unref(&db->inodes);
+    /* What was retired on the way belongs to nobody any more, and should not outlive the store. */
+    bc_rcu_flush();
     free_db(db); /* the lock goes last */
     return status;
 }

@@ -3,13 +3,15 @@
  * Each partition in use has a node, which knows its name and its parent's node and counts its users; the instance
  * behind it, with files and index, is opened when it is needed and closed again, least recently used first.
  *
+ * Who uses an instance that is open pins it without a lock, and reads keys of it without one: see instances.c, and
+ * partition.h.
+ *
  * Locks, in the order in which they are taken:
- *   turns        of merges, and of verifies (job.h): before everything else, and held for long: only who wants such work
- *                done may wait for one
- *   tree_lock    creating, dropping and renaming partitions, and every round of moves: one at a time
- *   strike_lock  striking out intents: one at a time, so that who finds none to wait for knows that none is left
+ *   turns        of merges, and of verifies (job.h): before everything else, and held for long: only who wants such
+ * work done may wait for one tree_lock    creating, dropping and renaming partitions, and every round of moves: one at
+ * a time strike_lock  striking out intents: one at a time, so that who finds none to wait for knows that none is left
  *   write_lock   of partitions, by ascending id; that of partition 1 last   (partition.h)
- *   nodes_lock   the table of nodes, their counts, the LRU list; held for moments, never over I/O
+ *   nodes_lock   the table of nodes, their counts, which are open; held for moments, never over I/O
  *   live_lock    the list of intents that are not struck out yet
  * and the other locks of partition.h behind their write_lock. Behind all of them, for moments: the locks of job.h, of
  * the scheduler and of the throttle.
@@ -31,14 +33,18 @@ struct bitcask_partition {
     char *name;                       /* as are all to the end; owned; "" for the root */
     size_t name_size;
     unsigned users;    /* handles, operations under way, and nodes that have this one as parent */
-    unsigned pins;     /* operations that use the instance now */
-    unsigned peeks;    /* those that only look at it: they leave its place in the LRU list alone */
+    unsigned peeks;    /* of those that only look at the instance: they do not make it look used */
     bool busy;         /* the instance is being opened or closed */
     bool dropped;      /* deleted: no instance any more */
     bool close_failed; /* the last instance could not be synced; the next one makes good for it, or fails to open */
-    struct bc_partition *instance;
+    struct bc_partition *instance; /* changed where BC_NODE_CLOSED is in pins; so who has it pinned reads it as well */
     uint64_t instances;            /* how many instances there were: positions are of one instance */
-    struct bitcask_partition *next_in_table, *newer, *older;
+    struct bitcask_partition *next_in_table, *next_passed;
+    size_t open_at;      /* its place in db->open, while it is there */
+    uint64_t listed_use; /* last_use when it was put there */
+    /* The next two without a lock, as instances.c and lru.c have it. */
+    _Atomic uint32_t pins;        /* operations that use the instance now, BC_NODE_CLOSED, BC_NODE_WANTED */
+    _Atomic uint64_t last_use;    /* db->uses, about, when it was pinned the last time */
     uint64_t merge_not_before_ns; /* after a merge that failed, monotonic. Of the scheduler's thread alone, */
     bitcask_status merge_failed;  /* as is this: how, and so logged; OK: it did not */
 };
@@ -63,6 +69,11 @@ struct bc_dropped {
 
 #define BC_NODE_BUCKETS 4096u
 
+/* In the word that counts a node's pins. */
+#define BC_NODE_CLOSED (1u << 31) /* none can be added but with nodes_lock: not open, being opened or closed, dropped \
+                                   */
+#define BC_NODE_WANTED (1u << 30) /* it was to be closed: the last one to unpin it makes room */
+
 struct bitcask {
     struct bc_env env;
     struct bc_dir_names dir_names;
@@ -71,17 +82,21 @@ struct bitcask {
     bitcask_sync_policy sync;
     unsigned sync_interval_ms;
     unsigned max_open;
-    char *path; /* for messages */
+    struct bc_memory memory;                   /* what the open partitions take; no lock */
+    char *path;                                /* for messages */
     uint64_t bytes_read, bytes_written, syncs; /* what io had counted when this store was opened */
 
     pthread_mutex_t tree_lock;
     pthread_mutex_t nodes_lock;
     pthread_cond_t nodes_changed; /* a node stopped being busy, or a pin went */
     struct bitcask_partition *buckets[BC_NODE_BUCKETS];
-    struct bitcask_partition *newest, *oldest; /* open instances without pins, by last use */
-    unsigned open_count;
+    struct bitcask_partition **open; /* nodes with an open instance, see lru.c; owned */
+    size_t listed, open_room;
+    unsigned open_count;                     /* those that are being opened or closed included */
+    _Atomic uint64_t uses;                   /* grows with the uses of partitions, about; no lock */
     struct bitcask_partition *root, *inodes; /* counted */
     uint64_t partition_opens, partition_closes;
+    uint64_t memory_closes;                            /* of these, because of memory */
     uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed, as are the next */
     uint64_t closed_merges, closed_merge_ns, closed_merge_reclaimed_bytes, closed_last_merge_ns;
 
@@ -91,7 +106,7 @@ struct bitcask {
     size_t live_count;
     struct bc_dropped *dropped; /* directories to be removed; guarded by live_lock too */
     size_t dropped_count;
-    bool left_behind; /* files of a dropped partition could not be removed; guarded by live_lock too */
+    bool left_behind;        /* files of a dropped partition could not be removed; guarded by live_lock too */
     uint64_t next_intent_id; /* guarded by tree_lock */
     bool session_noted;      /* partition 1 says that a writer is at work; guarded by tree_lock */
 
@@ -104,10 +119,10 @@ struct bitcask {
     pthread_t syncer;
     bool syncer_runs;
     atomic_bool hints_wanted; /* a partition has a sealed segment without a hint; the syncer makes it */
-    bool stopping; /* guarded by nodes_lock */
+    bool stopping;            /* guarded by nodes_lock */
     pthread_cond_t stop;
 
-    atomic_uint foreground; /* see struct bc_env. Last: it changes all the time, and what is beside it does not */
+    struct bc_stripes foreground; /* see struct bc_env. Last: it changes all the time, and what is beside it does not */
 };
 
 /* ---- db.c ---- */
@@ -129,11 +144,28 @@ void bc_store_dir_close(struct bitcask *db);
 
 /* ---- nodes.c: the tree of partitions that are in use ---- */
 
+/* With nodes_lock held: gives up a reference (and frees the node, and then its parent, as far as nobody counts on
+ * them), and the path. */
+void bc_node_unref_locked(struct bitcask_partition *node);
+char *bc_node_path_locked(const struct bitcask_partition *node);
+
 /* The node of partition id, counted; made if it is not known. parent and name as in the directory record. */
 bc_status bc_node_get(struct bitcask *db, uint64_t id, struct bitcask_partition *parent, const void *name,
                       size_t name_size, struct bitcask_partition **node);
 void bc_node_ref(struct bitcask_partition *node);
 void bc_node_unref(struct bitcask_partition **node);
+
+/* The path of a node, "orders/2026", freed by the caller; NULL when out of memory. */
+char *bc_node_path(struct bitcask_partition *node);
+
+/* Gives a node a new place in the tree. */
+bc_status bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, const void *name,
+                       size_t name_size);
+
+/* True if node is ancestor or stands below it. */
+bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor);
+
+/* ---- instances.c: which of them are open, and who uses those ---- */
 
 /* Pins the node's instance, opened if need be (another one closed to make room). NOT_FOUND if it was dropped. */
 bc_status bc_node_pin(struct bitcask_partition *node, struct bc_partition **instance);
@@ -149,24 +181,15 @@ struct bc_partition *bc_node_pin_if_open(struct bitcask_partition *node);
  * synced when it was closed, only opening anew, which writes and syncs again what it finds, can make good for it. */
 bc_status bc_node_pin_for_sync(struct bitcask_partition *node, struct bc_partition **instance);
 
-/* The path of a node, "orders/2026", freed by the caller; NULL when out of memory. */
-char *bc_node_path(struct bitcask_partition *node);
-
-/* Gives a node a new place in the tree. */
-bc_status bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, const void *name,
-                       size_t name_size);
-
-/* True if node is ancestor or stands below it. */
-bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor);
-
 /* Marks the node, which the caller has pinned, as dropped; gives up that pin, and closes the instance without a sync
  * once nobody uses it any more. write_lock not held. */
 void bc_node_drop(struct bitcask_partition *node);
 
-/* Calls each for every node with an open instance (dirty_only: with something to sync), pinned meanwhile, and each whose last one could not be synced. Goes on
- * after a failure; returns the first. */
-bc_status bc_nodes_each(struct bitcask *db, bool dirty_only, bc_status (*each)(void *context, struct bitcask_partition *node,
-                                                               struct bc_partition *instance), void *context);
+/* Calls each for every node with an open instance (dirty_only: with something to sync), pinned meanwhile, and each
+ * whose last one could not be synced. Goes on after a failure; returns the first. */
+bc_status bc_nodes_each(struct bitcask *db, bool dirty_only,
+                        bc_status (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance),
+                        void *context);
 
 /* Calls each for every node with an open instance, which stays open meanwhile. Opens and waits for none, and does not
  * make it look used. NO_MEMORY. */
@@ -180,6 +203,15 @@ bc_status bc_nodes_close(struct bitcask *db);
 /* Whether what was appended to the node's instance number `instances` up to position is durable. */
 bool bc_node_is_durable(struct bitcask_partition *node, uint64_t instances, uint64_t position);
 
+/* ---- lru.c: which of them was unused for longest. nodes_lock held ---- */
+
+/* Room in the list for one more that is opened. False: out of memory. */
+bool bc_lru_reserve(struct bitcask *db);
+void bc_lru_add(struct bitcask *db, struct bitcask_partition *node);
+void bc_lru_remove(struct bitcask *db, struct bitcask_partition *node);
+struct bitcask_partition *bc_lru_oldest(struct bitcask *db); /* NULL: none is listed */
+void bc_lru_release(struct bitcask *db);
+
 /* ---- durable.c: what fsync means ---- */
 
 /* Makes all that was appended to node durable, and the directory records on its path. */
@@ -190,6 +222,11 @@ bc_status bc_node_sync_path(struct bitcask_partition *node);
 
 /* What a write ends with: durable if flags or the store's policy say so. */
 bc_status bc_node_end_write(struct bitcask_partition *node, unsigned flags);
+
+/* The same for one that was appended to the pinned instance up to position, and no more than that is waited for; unpins
+ * the node. */
+bc_status bc_node_end_append(struct bitcask_partition *node, struct bc_partition *instance, uint64_t position,
+                             unsigned flags);
 
 /* ---- keys.c: reading and writing single keys ---- */
 
@@ -215,7 +252,7 @@ bc_status bc_tree_drop(struct bitcask_partition *parent, const void *name, size_
 bc_status bc_tree_open(struct bitcask_partition *parent, const void *name, size_t name_size,
                        struct bitcask_partition **node);
 
-/* NOT_EMPTY if the instance holds a name. write_lock held, or index_lock. */
+/* NOT_EMPTY if the instance holds a name. write_lock held. */
 bc_status bc_partition_check_empty(struct bc_partition *instance);
 
 /* Queues the files of partition id for removal, once parent's log is durable up to where it stands now. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "log/scan.h"
 
@@ -49,7 +50,20 @@ static void dump_item(struct dump *dump, const struct bc_segment *segment, const
     dump->stopped = !dump->visit(dump->context, &record);
 }
 
-static bc_status dump_segment(struct dump *dump, struct bc_segment *segment, const struct bc_segment_header *header)
+/* Puts the scan back to a record that may be being written now, a little later. */
+static bc_status look_again(struct bc_segment *segment, uint64_t offset, struct bc_scan **scan)
+{
+    const struct timespec time = {.tv_nsec = 1000000};
+
+    bc_scan_close(scan);
+    nanosleep(&time, NULL); /* a signal only makes it shorter */
+    return bc_scan_open(segment, offset, segment->end, scan);
+}
+
+/* growing: a writer may be at work in it, who lays zeros out behind the log for what he is going to write. They are no
+ * part of it, nor is what is written there meanwhile. */
+static bc_status dump_segment(struct dump *dump, struct bc_segment *segment, const struct bc_segment_header *header,
+                              bool growing)
 {
     bitcask_dump_record first = {
         .file = segment->name,
@@ -65,13 +79,21 @@ static bc_status dump_segment(struct dump *dump, struct bc_segment *segment, con
     };
     struct bc_scan *scan = NULL;
     struct bc_scan_item item;
-    bc_status status;
+    uint64_t used = UINT64_MAX;
+    unsigned looks = growing ? 20 : 0;
+    bc_status status = BITCASK_OK;
 
     dump->stopped = !dump->visit(dump->context, &first);
-    status = bc_scan_open(segment, header->header_size, segment->end, &scan);
+    if (growing) status = bc_scan_find_used(segment, segment->end, &used);
+    if (status == BITCASK_OK) status = bc_scan_open(segment, header->header_size, segment->end, &scan);
     while (status == BITCASK_OK && !dump->stopped) {
         status = bc_scan_next(scan, &item);
-        if (status != BITCASK_OK || item.kind == BC_SCAN_END) break;
+        if (status != BITCASK_OK || item.kind == BC_SCAN_END || item.offset >= used) break;
+        if (item.kind != BC_SCAN_RECORD && item.offset + item.size >= used && looks > 0) {
+            looks--;
+            status = look_again(segment, item.offset, &scan);
+            continue;
+        }
         dump_item(dump, segment, &item);
     }
     bc_scan_close(&scan);
@@ -98,10 +120,11 @@ static bc_status dump_name(struct dump *dump, struct bc_io *io, int at, const ch
 {
     struct bc_segment_header *header = malloc(sizeof *header);
     struct bc_segment *segment = NULL;
+    const char *slash = strrchr(name, '/'), *leaf = slash ? slash + 1 : name;
     bc_status status = header ? bc_segment_open(io, at, name, false, &segment, header) : BITCASK_NO_MEMORY;
 
     if (status == BITCASK_OK) {
-        status = dump_segment(dump, segment, header);
+        status = dump_segment(dump, segment, header, strcmp(leaf, BC_ACTIVE_NAME) == 0);
     } else if (status == BITCASK_CORRUPT) {
         char reason[512];
         snprintf(reason, sizeof reason, "%s", bc_detail());

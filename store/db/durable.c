@@ -58,6 +58,16 @@ bc_status bc_node_sync(struct bitcask_partition *node)
     return status;
 }
 
+bc_status bc_node_end_append(struct bitcask_partition *node, struct bc_partition *instance, uint64_t position,
+                             unsigned flags)
+{
+    bool durable = flags & BITCASK_DURABLE || node->db->sync == BITCASK_SYNC_ALWAYS;
+    bc_status status = durable ? bc_partition_sync_to(instance, position) : BITCASK_OK;
+
+    bc_node_unpin(node);
+    return status == BITCASK_OK && durable ? bc_node_sync_path(node) : status;
+}
+
 bc_status bc_node_end_write(struct bitcask_partition *node, unsigned flags)
 {
     if (!(flags & BITCASK_DURABLE) && node->db->sync != BITCASK_SYNC_ALWAYS) return BITCASK_OK;

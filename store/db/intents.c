@@ -142,6 +142,7 @@ static bc_status collect(struct bc_partition *inodes, struct collection *found)
         uint8_t *out;
         bc_status status = bc_index_seek(inodes->index, BC_SEEK_GT, key, size, key, &size, NULL);
 
+        if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) return status;
         if (status == BITCASK_NOT_FOUND || key[0] != 0 || key[1] != BC_KEY_INTENT) return BITCASK_OK;
         if (size != 10) return bc_fail(BITCASK_CORRUPT, "partition 1 holds an intent with a bad key");
         if (found->count == found->room) {

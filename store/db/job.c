@@ -17,14 +17,6 @@
 #define YIELD_NS (MS / 2)   /* steps of standing back behind reads and writes, */
 #define YIELD_STEPS 20u     /* so many at most, or a busy store would never be merged */
 
-uint64_t bc_monotonic_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 struct timespec bc_timespec(uint64_t ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
@@ -236,7 +228,7 @@ bool bc_work_pace(void *context, uint64_t bytes)
     work->bytes_done += bytes;
     publish(work);
     if (work->kind == BITCASK_WORK_MERGE && !wait_for_throttle(work, bytes)) return false;
-    for (unsigned i = 0; i < YIELD_STEPS && atomic_load_explicit(&work->db->foreground, memory_order_relaxed) > 0; i++)
+    for (unsigned i = 0; i < YIELD_STEPS && bc_stripes_sum(&work->db->foreground) > 0; i++)
         sleep_ns(YIELD_NS);
     return goes_on(work);
 }

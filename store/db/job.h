@@ -7,6 +7,7 @@
 #ifndef BC_JOB_H
 #define BC_JOB_H
 
+#include "base/clock.h"
 #include <time.h>
 
 #include "db/db.h"
@@ -38,11 +39,9 @@ struct bc_work {
     bool gone;      /* instance was dropped meanwhile */
 };
 
-/* Nanoseconds of a clock that nobody sets. */
-uint64_t bc_monotonic_ns(void);
 struct timespec bc_timespec(uint64_t ns);
 
-/* A condition that is waited for by that clock. */
+/* A condition that is waited for by the monotonic clock. */
 bc_status bc_cond_init_monotonic(pthread_cond_t *cond);
 
 bc_status bc_job_open(struct bc_job *job);

@@ -65,6 +65,7 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
     struct bc_write write = {.key = key, .key_size = key_size, .value = value, .value_size = (uint32_t)value_size};
     struct bc_partition *instance;
     struct bc_entry entry;
+    uint64_t position = 0;
     bool present;
     bc_status status = bc_node_pin(node, &instance);
 
@@ -75,11 +76,14 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
     status = check_conditions(&entry, present, options);
     if (status == BITCASK_OK)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
+    position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    bc_node_unpin(node);
-    if (status != BITCASK_OK) return status;
+    if (status != BITCASK_OK) {
+        bc_node_unpin(node);
+        return status;
+    }
     if (version) *version = write.version;
-    return bc_node_end_write(node, options ? options->flags : 0);
+    return bc_node_end_append(node, instance, position, options ? options->flags : 0);
 }
 
 bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t key_size,
@@ -88,6 +92,7 @@ bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t
     struct bc_write write = {.key = key, .key_size = key_size, .flags = BC_RECORD_TOMBSTONE};
     struct bc_partition *instance;
     struct bc_entry entry;
+    uint64_t position = 0;
     bc_status status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
@@ -96,10 +101,13 @@ bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t
     if (status == BITCASK_OK) status = check_conditions(&entry, true, options);
     if (status == BITCASK_OK)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
+    position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    bc_node_unpin(node);
-    if (status != BITCASK_OK) return status;
-    return bc_node_end_write(node, options ? options->flags : 0);
+    if (status != BITCASK_OK) {
+        bc_node_unpin(node);
+        return status;
+    }
+    return bc_node_end_append(node, instance, position, options ? options->flags : 0);
 }
 
 bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, size_t key_size,

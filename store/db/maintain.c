@@ -150,10 +150,10 @@ static uint64_t count_damaged(struct bc_partition *instance)
 {
     uint64_t count = 0;
 
-    pthread_rwlock_rdlock(&instance->index_lock);
+    pthread_mutex_lock(&instance->write_lock);
     for (uint32_t i = 0; i < instance->slot_count; i++)
         if (instance->slots[i].segment && instance->slots[i].damaged) count++;
-    pthread_rwlock_unlock(&instance->index_lock);
+    pthread_mutex_unlock(&instance->write_lock);
     return count;
 }
 
@@ -170,11 +170,23 @@ static bc_status seal(struct bc_partition *instance)
     return status;
 }
 
-/* All runs of an instance that are worth it, the oldest first. */
+/* The lowest id that is not sealed yet. */
+static uint32_t first_unsealed(struct bc_partition *instance)
+{
+    uint32_t id;
+
+    pthread_mutex_lock(&instance->write_lock);
+    id = instance->active ? instance->active->segment_id : instance->next_segment_id;
+    pthread_mutex_unlock(&instance->write_lock);
+    return id;
+}
+
+/* All runs of an instance that are worth it, the oldest first. What is sealed while it works is for another time: beside
+ * a fast writer it would never end. */
 static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
 {
     struct bc_merge_run run;
-    uint32_t from_id = 0;
+    uint32_t from_id = 0, end_id = first_unsealed(instance);
     bc_status status = BITCASK_OK;
 
     while (status == BITCASK_OK) {
@@ -182,7 +194,7 @@ static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
 
         if (!bc_work_pace(&merge->work, 0)) return merge->work.gone ? BITCASK_NOT_FOUND : BITCASK_CANCELLED;
         bc_merge_plan(instance, merge->kind, from_id, &run);
-        if (run.segments == 0) break;
+        if (run.segments == 0 || run.first_id >= end_id) break;
         status = bc_merge_run(&merge->work, instance, &run, merge->result);
         if (status == BITCASK_CORRUPT) {
             /* It turned out to be damaged, and is left alone as those that were known to be. Around it, what remains

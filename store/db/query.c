@@ -1,21 +1,27 @@
 /* query.c - a range of names in order, a batch of entries at a time.
  *
- * Between batches no lock is held and nothing of the index is kept but the last name, from which the next batch
- * descends anew: so a query runs in constant memory while writes go on, and a name that is there throughout is
- * listed exactly once.
+ * A batch is copied out of the index within one read section, tightly packed: most entries have few attributes. Between
+ * batches nothing of the index is kept but the last name, from which the next one descends anew: so a query runs in
+ * constant memory while writes go on, holds nothing that others wait for, and a name that is there throughout is listed
+ * exactly once.
  */
 #include "db/query.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 64u
+/* Names looked at for a batch: few at first, since many queries want few; then more, so that a descent into the index
+ * costs little beside what it finds. */
+#define BATCH_LEAST 64u
+#define BATCH_MOST 512u
 
+/* An entry of a batch, as it stands in the query's bytes: this, then its attributes if it has any, then the key. */
 struct item {
-    struct bc_entry entry;
-    uint8_t key[BITCASK_NAME_MAX];
+    uint64_t version, child_id;
+    uint32_t value_size;
+    uint16_t flags;
     uint8_t key_size;
-    bool wanted;
+    bool has_attrs;
 };
 
 struct bitcask_query {
@@ -27,8 +33,14 @@ struct bitcask_query {
     bool low_exclusive, high_exclusive;
     uint8_t prefix[BITCASK_NAME_MAX];
     size_t prefix_size;
-    struct item *items;
-    size_t count, next;
+    struct bc_buffer items;         /* those of the batch that are wanted */
+    size_t next;                    /* where in it the next one stands */
+    size_t batch, seen;             /* names to look at for a batch, and looked at */
+    bool failed;                    /* no memory for the batch */
+    bool grown;                     /* batches are now as large as they get */
+    uint8_t last[BITCASK_NAME_MAX]; /* the last name looked at */
+    size_t last_size;
+    uint8_t key[BITCASK_NAME_MAX]; /* of the entry that was given out */
 };
 
 static int compare(const void *a, size_t a_size, const void *b, size_t b_size)
@@ -62,24 +74,72 @@ static bool is_past(const struct bitcask_query *query, const void *key, size_t k
     return order > 0 || (order == 0 && query->high_exclusive);
 }
 
+/* Adds an entry to the batch. */
+static bool add_item(struct bitcask_query *query, const void *key, size_t key_size, const struct bc_entry *entry)
+{
+    const struct item item = {
+        .version = entry->version,
+        .child_id = entry->child_id,
+        .value_size = entry->value_size,
+        .flags = entry->flags,
+        .key_size = (uint8_t)key_size,
+        .has_attrs = entry->attrs.present != 0,
+    };
+    uint8_t *out = bc_buffer_extend(&query->items, sizeof item + sizeof entry->attrs + key_size);
+
+    if (!out) return false;
+    memcpy(out, &item, sizeof item);
+    out += sizeof item;
+    if (item.has_attrs) {
+        memcpy(out, &entry->attrs, sizeof entry->attrs);
+        out += sizeof entry->attrs;
+    }
+    memcpy(out, key, key_size);
+    query->items.size += sizeof item + (item.has_attrs ? sizeof entry->attrs : 0) + key_size;
+    return true;
+}
+
+/* Takes the next entry of the batch out; its key goes to query->key. */
+static void take_item(struct bitcask_query *query, struct bc_entry *entry, size_t *key_size)
+{
+    const uint8_t *in = query->items.data + query->next;
+    struct item item;
+
+    memcpy(&item, in, sizeof item);
+    in += sizeof item;
+    entry->version = item.version;
+    entry->child_id = item.child_id;
+    entry->value_size = item.value_size;
+    entry->flags = item.flags;
+    if (item.has_attrs) {
+        memcpy(&entry->attrs, in, sizeof entry->attrs);
+        in += sizeof entry->attrs;
+    } else {
+        entry->attrs = (bitcask_attrs){0};
+    }
+    memcpy(query->key, in, item.key_size);
+    *key_size = item.key_size;
+    query->next = (size_t)(in + item.key_size - query->items.data);
+}
+
 static bool collect(void *context, const void *key, size_t key_size, const struct bc_entry *entry)
 {
     struct bitcask_query *query = context;
     bool partition = entry->flags & BC_ENTRY_PARTITION;
-    struct item *item;
 
     if (is_past(query, key, key_size)) {
         query->ended = true;
         return false;
     }
-    item = &query->items[query->count];
-    memcpy(item->key, key, key_size);
-    item->key_size = (uint8_t)key_size;
-    item->entry = *entry;
-    /* What is not wanted takes a place too, so that the next batch starts behind it. */
-    item->wanted = (query->prefix_size == 0 || has_prefix(query, key, key_size)) &&
-                   (partition ? query->partitions : query->keys);
-    query->count++;
+    if (partition ? query->partitions : query->keys) {
+        if (query->prefix_size == 0 || has_prefix(query, key, key_size))
+            query->failed = !add_item(query, key, key_size, entry);
+        if (query->failed) return false;
+    }
+    /* Of what is not wanted the name counts as well: the next batch starts behind it. */
+    memcpy(query->last, key, key_size);
+    query->last_size = key_size;
+    query->seen++;
     return true;
 }
 
@@ -113,27 +173,36 @@ static bc_status fill(struct bitcask_query *query)
 {
     struct bc_partition *instance;
     enum bc_seek seek;
-    const void *key = query->reverse ? query->high : query->low;
-    size_t key_size = query->reverse ? query->high_size : query->low_size;
+    uint8_t *bound = query->reverse ? query->high : query->low;
+    size_t *bound_size = query->reverse ? &query->high_size : &query->low_size;
     bc_status status = bc_node_pin(query->node, &instance);
 
     if (status != BITCASK_OK) return status;
-    if (query->reverse) seek = query->high_exclusive ? BC_SEEK_LT : BC_SEEK_LE;
-    else seek = query->low_exclusive ? BC_SEEK_GT : BC_SEEK_GE;
-    query->count = 0;
-    query->next = 0;
-    pthread_rwlock_rdlock(&instance->index_lock);
-    bc_index_walk(instance->index, seek, key, key_size, BATCH, collect, query);
-    pthread_rwlock_unlock(&instance->index_lock);
+    if (query->reverse)
+        seek = query->high_exclusive ? BC_SEEK_LT : BC_SEEK_LE;
+    else
+        seek = query->low_exclusive ? BC_SEEK_GT : BC_SEEK_GE;
+    bc_buffer_reset(&query->items);
+    query->next = query->seen = 0;
+    query->failed = false;
+    bc_rcu_read_lock();
+    status = bc_index_walk(instance->index, seek, bound, *bound_size, query->batch, collect, query);
+    bc_rcu_read_unlock();
+    /* What was put in order for it takes memory. Of small queries it is not worth counting each time. */
+    if (query->grown) bc_partition_count_memory(instance);
+    query->grown = false;
     bc_node_unpin(query->node);
-    if (query->count < BATCH) {
-        query->ended = true;
-        return BITCASK_OK;
+    if (query->failed) status = BITCASK_NO_MEMORY;
+    if (status != BITCASK_OK) {
+        bc_buffer_reset(&query->items); /* the next try looks at the same names again */
+        query->ended = false;
+        return status;
     }
-    const struct item *last = &query->items[query->count - 1];
-    uint8_t *bound = query->reverse ? query->high : query->low;
-    memcpy(bound, last->key, last->key_size);
-    *(query->reverse ? &query->high_size : &query->low_size) = last->key_size;
+    if (query->seen < query->batch) query->ended = true;
+    if (query->batch < BATCH_MOST && (query->batch *= 2) == BATCH_MOST) query->grown = true;
+    if (query->seen == 0) return BITCASK_OK;
+    memcpy(bound, query->last, query->last_size);
+    *bound_size = query->last_size;
     *(query->reverse ? &query->high_exclusive : &query->low_exclusive) = true;
     return BITCASK_OK;
 }
@@ -150,6 +219,30 @@ static size_t copy_bound(uint8_t out[BITCASK_NAME_MAX], const void *bound, size_
     return size;
 }
 
+/* Narrows the near end of the range to what lies behind a name. */
+static void narrow_to_after(struct bitcask_query *query, const bitcask_query_options *options)
+{
+    uint8_t after[BITCASK_NAME_MAX];
+    bool exclusive = true;
+    size_t size = copy_bound(after, options->after, options->after_size, &exclusive, query->reverse);
+
+    if (!options->after) return;
+    if (query->reverse) {
+        if (size == 0 || after[0] == 0) {
+            query->ended = true; /* no name lies before it */
+            return;
+        }
+        if (query->high_size > 0 && compare(query->high, query->high_size, after, size) < 0) return;
+        memcpy(query->high, after, size);
+        query->high_size = size;
+        query->high_exclusive = exclusive;
+    } else if (compare(after, size, query->low, query->low_size) >= 0) {
+        memcpy(query->low, after, size);
+        query->low_size = size;
+        query->low_exclusive = exclusive;
+    }
+}
+
 bc_status bc_query_open(struct bitcask_partition *node, const bitcask_query_options *options,
                         struct bitcask_query **out)
 {
@@ -157,16 +250,15 @@ bc_status bc_query_open(struct bitcask_partition *node, const bitcask_query_opti
     struct bitcask_query *query = calloc(1, sizeof *query);
 
     if (!options) options = &everything;
-    if (!query || !(query->items = malloc(BATCH * sizeof *query->items))) {
-        free(query);
-        return BITCASK_NO_MEMORY;
-    }
+    if (!query) return BITCASK_NO_MEMORY;
+    query->batch = BATCH_LEAST;
     query->node = node;
     bc_node_ref(node);
     query->reverse = options->reverse;
     query->keys = options->keys || !options->partitions;
     query->partitions = options->partitions || !options->keys;
     query->left = options->limit > 0 ? options->limit : UINT64_MAX;
+    if (query->left < BATCH_LEAST && query->keys && query->partitions) query->batch = query->left;
     query->low_exclusive = options->from_exclusive;
     query->high_exclusive = options->to_exclusive;
     query->low_size = copy_bound(query->low, options->from, options->from_size, &query->low_exclusive, false);
@@ -178,31 +270,31 @@ bc_status bc_query_open(struct bitcask_partition *node, const bitcask_query_opti
         query->low_size = 1;
         query->low_exclusive = false;
     }
-    if (options->prefix && options->prefix_size > BITCASK_NAME_MAX) query->ended = true;
-    else query->prefix_size = copy_bound(query->prefix, options->prefix, options->prefix_size, &(bool){false}, false);
+    if (options->prefix && options->prefix_size > BITCASK_NAME_MAX)
+        query->ended = true;
+    else
+        query->prefix_size = copy_bound(query->prefix, options->prefix, options->prefix_size, &(bool){false}, false);
     narrow_to_prefix(query);
+    narrow_to_after(query, options);
     *out = query;
     return BITCASK_OK;
 }
 
 bc_status bc_query_next(struct bitcask_query *query, bitcask_entry *entry)
 {
-    if (query->left == 0) return BITCASK_NOT_FOUND;
-    for (;;) {
-        const struct item *item;
+    struct bc_entry found;
+    size_t key_size;
 
-        if (query->next == query->count) {
-            if (query->ended) return BITCASK_NOT_FOUND;
-            bc_status status = fill(query);
-            if (status != BITCASK_OK) return status;
-            continue;
-        }
-        item = &query->items[query->next++];
-        if (!item->wanted) continue;
-        bc_entry_to_public(query->node->id, &item->entry, item->key, item->key_size, entry);
-        query->left--;
-        return BITCASK_OK;
+    if (query->left == 0) return BITCASK_NOT_FOUND;
+    while (query->next == query->items.size) {
+        if (query->ended) return BITCASK_NOT_FOUND;
+        bc_status status = fill(query);
+        if (status != BITCASK_OK) return status;
     }
+    take_item(query, &found, &key_size);
+    bc_entry_to_public(query->node->id, &found, query->key, key_size, entry);
+    query->left--;
+    return BITCASK_OK;
 }
 
 void bc_query_close(struct bitcask_query **pointer)
@@ -212,6 +304,6 @@ void bc_query_close(struct bitcask_query **pointer)
     if (!query) return;
     *pointer = NULL;
     bc_node_unref(&query->node);
-    free(query->items);
+    bc_buffer_release(&query->items);
     free(query);
 }

@@ -142,9 +142,9 @@ static bc_status add_children(struct repair *repair, size_t i)
         return bc_tell_file(&verify, BITCASK_FOUND_DAMAGE, "", "it still does not open: %s", why);
     }
     if (status != BITCASK_OK) return status;
-    bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, SIZE_MAX, add_child, &parent);
+    status = bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, SIZE_MAX, add_child, &parent);
     bc_partition_abandon(&instance);
-    return repair->failed;
+    return status == BITCASK_OK ? repair->failed : status;
 }
 
 /* The partition at path, through directories that must be readable. */
@@ -287,7 +287,7 @@ bc_status bc_db_repair(struct bc_io *io, const char *path, const char *partition
 
     *result = (bitcask_verify_result){0};
     status = open_store(io, path, &repair.db);
-    if (status == BITCASK_OK) status = bc_index_open(&repair.seen);
+    if (status == BITCASK_OK) status = bc_index_open(0, &repair.seen);
     if (status == BITCASK_OK) status = repair_all(&repair, partition);
     for (size_t i = 0; i < repair.count; i++) free(repair.list[i].path);
     free(repair.list);

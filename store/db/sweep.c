@@ -165,7 +165,7 @@ static bc_status collect_named(struct bitcask *db, const struct ids *disk, struc
             break;
         }
         *whole = instance->damaged_regions == 0;
-        bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, SIZE_MAX, add_child, named);
+        status = bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, SIZE_MAX, add_child, named);
         if (named->failed) status = BITCASK_NO_MEMORY;
         /* What recovery made durable is marked as such, so that the next open does not do it again. */
         if (status == BITCASK_OK) status = bc_partition_close(&instance, true);

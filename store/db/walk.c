@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 1024u /* names looked at under one hold of the index lock */
+#define BATCH 1024u /* names looked at within one read section */
 
 struct level {
     struct bitcask_partition *node; /* counted */
@@ -70,14 +70,14 @@ static bc_status next_name(struct level *level)
         memcpy(from, level->last, size);
         status = bc_node_pin(level->node, &instance);
         if (status != BITCASK_OK) break;
-        pthread_rwlock_rdlock(&instance->index_lock);
+        bc_rcu_read_lock();
         if (size == 0)
-            bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, BATCH, look, level);
+            status = bc_index_walk(instance->index, BC_SEEK_GE, &first, 1, BATCH, look, level);
         else
-            bc_index_walk(instance->index, BC_SEEK_GT, from, size, BATCH, look, level);
-        pthread_rwlock_unlock(&instance->index_lock);
+            status = bc_index_walk(instance->index, BC_SEEK_GT, from, size, BATCH, look, level);
+        bc_rcu_read_unlock();
         bc_node_unpin(level->node);
-        if (level->last_size == size && memcmp(level->last, from, size) == 0) status = BITCASK_NOT_FOUND;
+        if (status == BITCASK_OK && level->last_size == size && memcmp(level->last, from, size) == 0) status = BITCASK_NOT_FOUND;
     }
     return status;
 }
