@@ -68,6 +68,7 @@ static bool open_store(struct bcfs *fs)
     options.sync_interval_ms = fs->options.sync_interval_ms;
     options.max_open = fs->options.max_open;
     options.lock_wait_ms = LOCK_WAIT_MS;
+    options.memory_limit = fs->options.memory_limit;
     if (fs->options.segment_size != 0) options.segment_size = fs->options.segment_size;
     options.scheduler = fs->options.scheduler && !fs->options.read_only;
     options.merge_bytes_per_s = fs->options.merge_bytes_per_s;

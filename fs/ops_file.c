@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <linux/falloc.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 bitcask_status bcfs_lock_settled(struct bcfs *fs, struct bcfs_inode *inode)
@@ -57,15 +58,18 @@ void bcfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 
 /* ---- reading ---- */
 
-/* Answers from a small value that was pinned for this request alone. */
-static void reply_value(fuse_req_t req, bitcask_value **value, uint64_t off, size_t size)
+/* Answers with a part of a value. Copied first: the bytes of a value may stand in a file of the store, and should that
+ * be cut short, the answer would fail half-way, and whoever reads wait for ever. */
+static bitcask_status reply_value(fuse_req_t req, bitcask_value *value, uint64_t off, size_t size)
 {
-    uint64_t value_size = bitcask_value_size(*value);
-    const char *data = bitcask_value_data(*value);
-    size_t count = off >= value_size ? 0 : size < value_size - off ? size : (size_t)(value_size - off);
+    size_t got = 0;
+    char small[4096], *buffer = size <= sizeof(small) ? small : malloc(size);
+    bitcask_status status = BITCASK_NO_MEMORY;
 
-    (void)fuse_reply_buf(req, count > 0 ? data + off : NULL, count);
-    bitcask_value_unpin(value);
+    if (buffer != NULL) status = bitcask_value_read(value, off, buffer, size, &got);
+    if (status == BITCASK_OK) (void)fuse_reply_buf(req, buffer, got);
+    if (buffer != small) free(buffer);
+    return status;
 }
 
 /* Reads once. OK: the request was answered. NOT_FOUND with *moved: a round of moves has just taken the record away. */
@@ -93,13 +97,17 @@ static bitcask_status try_read(fuse_req_t req, struct bcfs *fs, struct bcfs_inod
         bcfs_inode_home(inode, &partition, &name, &name_size);
         status = bitcask_get(partition, name, name_size, &value);
         (void)pthread_mutex_unlock(&inode->lock);
-        if (status == BITCASK_OK) reply_value(req, &value, off, size);
+        if (status == BITCASK_OK) status = reply_value(req, value, off, count);
+        bitcask_value_unpin(&value);
         return status;
     }
     status = bcfs_content_load(inode);
-    if (status == BITCASK_OK) {
+    if (status == BITCASK_OK && inode->pending->value != NULL)
+        status = reply_value(req, inode->pending->value, off, count);
+    else if (status == BITCASK_OK)
         /* Answered under the lock, so that the bytes stay where they are. */
         (void)fuse_reply_buf(req, (const char *)inode->pending->data + off, count);
+    if (status == BITCASK_OK) {
         if (inode->dirty == 0 && (inode->pending->value != NULL || inode->state != BCFS_UNLINKED)) {
             bcfs_cache_touch(fs, inode);
         }

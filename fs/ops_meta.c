@@ -153,7 +153,7 @@ static bitcask_status read_target(struct bcfs *fs, struct bcfs_inode *inode, cha
     if (status == BITCASK_OK && inode->size >= PATH_MAX) status = BITCASK_NAME_TOO_LONG;
     if (status == BITCASK_OK) status = bcfs_content_load(inode);
     if (status == BITCASK_OK) {
-        if (inode->size > 0) memcpy(target, inode->pending->data, (size_t)inode->size);
+        status = bcfs_content_copy(inode->pending, 0, target, (size_t)inode->size);
         target[inode->size] = '\0';
         if (inode->pending->value != NULL) bcfs_pending_drop(fs, inode);
     }

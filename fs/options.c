@@ -35,7 +35,12 @@ static const char *const KERNEL_FLAGS[] = {
     "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "dirsync", "noatime",
 };
 
-enum { INTERVAL_MS_MAX = 3600 * 1000, COMMIT_MS_MAX = 3600 * 1000, OPEN_MAX_LIMIT = 1000 * 1000 };
+enum {
+    MEMORY_MIN = 64 * 1024,
+    INTERVAL_MS_MAX = 3600 * 1000,
+    COMMIT_MS_MAX = 3600 * 1000,
+    OPEN_MAX_LIMIT = 1000 * 1000
+};
 
 static bool matches(const char *const *patterns, size_t count, const char *word)
 {
@@ -89,6 +94,13 @@ static bool parse_segment_size(struct bcfs_options *options, const char *text)
     return false;
 }
 
+static bool parse_memory(struct bcfs_options *options, const char *text)
+{
+    if (bcfs_parse_number(text, true, MEMORY_MIN, UINT64_MAX, &options->memory_limit)) return true;
+    bcfs_log(BCFS_LOG_ERROR, "-o memory=%s: must be a size from 64K on, such as 512M", text);
+    return false;
+}
+
 static bool parse_merge_rate(struct bcfs_options *options, const char *text)
 {
     options->merge_bytes_per_s = 0;
@@ -129,8 +141,8 @@ static bool add_kernel_flag(struct bcfs_options *options, const char *word)
 static bool parse_setting(struct bcfs_options *options, const char *word, bool *known)
 {
     static const char *const names[] = {
-        "sync=", "interval=", "commit_ms=", "max_open=", "segment_size=", "scheduler=", "merge_rate="};
-    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, SCHEDULER, MERGE_RATE, COUNT };
+        "sync=", "interval=", "commit_ms=", "max_open=", "segment_size=", "memory=", "scheduler=", "merge_rate="};
+    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, MEMORY, SCHEDULER, MERGE_RATE, COUNT };
     size_t which = 0;
     while (which < COUNT && strncmp(word, names[which], strlen(names[which])) != 0) which++;
     *known = which < COUNT;
@@ -145,6 +157,7 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     case COMMIT_MS: return parse_limited("commit_ms", value, 0, COMMIT_MS_MAX, &options->commit_ms);
     case MAX_OPEN: return parse_limited("max_open", value, 1, OPEN_MAX_LIMIT, &options->max_open);
     case SEGMENT_SIZE: return parse_segment_size(options, value);
+    case MEMORY: return parse_memory(options, value);
     case SCHEDULER: return parse_scheduler(options, value);
     default: return parse_merge_rate(options, value);
     }
@@ -208,6 +221,7 @@ static const char DOC[] =
     "  commit_ms=MS         commit a file MS after its last change (100)\n"
     "  max_open=N           keep at most N partitions open\n"
     "  segment_size=SIZE    size of a data file, 64K to less than 4G (256M)\n"
+    "  memory=SIZE          memory for the indexes of open partitions (a quarter)\n"
     "  scheduler=on|off     merge in the background (on)\n"
     "  merge_rate=SIZE|off  the most that merges write a second, as in 20M (off)\n"
     "  debug                same as -d\n"

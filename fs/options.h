@@ -26,6 +26,7 @@ struct bcfs_options {
     unsigned commit_ms;        /* quiet time after which a changed file is committed; 0: in each call */
     unsigned max_open;         /* partitions open at once; 0: the library decides */
     uint64_t segment_size;     /* bytes; 0: the library decides */
+    uint64_t memory_limit;     /* bytes for the indexes of open partitions; 0: the library decides */
 
     bool scheduler;             /* merge in the background */
     uint64_t merge_bytes_per_s; /* the most that merges write; 0: no limit */

@@ -137,6 +137,20 @@ bitcask_status bcfs_content_load(struct bcfs_inode *inode)
     return BITCASK_OK;
 }
 
+bitcask_status bcfs_content_copy(const struct bcfs_pending *pending, uint64_t offset, void *buffer, size_t size)
+{
+    size_t got = 0;
+    bitcask_status status = BITCASK_OK;
+
+    if (size == 0) return status;
+    if (pending->value == NULL) {
+        memcpy(buffer, pending->data + offset, size);
+        return status;
+    }
+    status = bitcask_value_read(pending->value, offset, buffer, size, &got);
+    return status == BITCASK_OK && got < size ? BITCASK_IO : status;
+}
+
 /* Makes the first `keep` bytes of the content our own, with room for `capacity` bytes in all. What lies between is
  * not initialised. */
 static bitcask_status own_content(struct bcfs_pending *pending, size_t keep, size_t capacity)
@@ -154,7 +168,11 @@ static bitcask_status own_content(struct bcfs_pending *pending, size_t keep, siz
     } else {
         data = malloc(wanted > 0 ? wanted : 1);
         if (data == NULL) return BITCASK_NO_MEMORY;
-        if (keep > 0) memcpy(data, pending->data, keep);
+        bitcask_status status = bcfs_content_copy(pending, 0, data, keep);
+        if (status != BITCASK_OK) {
+            free(data);
+            return status;
+        }
         bitcask_value_unpin(&pending->value);
     }
     pending->data = data;

@@ -61,6 +61,10 @@ bitcask_status bcfs_content_pin(struct bcfs_inode *inode);
 /* Brings the content in. NOT_FOUND in state MOVED: the round that moves it is just over or being done; wait for it. */
 bitcask_status bcfs_content_load(struct bcfs_inode *inode);
 
+/* Copies size bytes of the content, which is loaded, from offset, where they are: IO, CORRUPT where they cannot be had
+ * any more. */
+bitcask_status bcfs_content_copy(const struct bcfs_pending *pending, uint64_t offset, void *buffer, size_t size);
+
 /* Writes, or changes the size, filling with zeros. Room is reserved before anything changes; on failure nothing has
  * changed. The new size is at most BITCASK_VALUE_MAX. Not for state MOVED. The caller sets times and marks dirty. */
 bitcask_status bcfs_content_write(struct bcfs_inode *inode, const void *bytes, size_t size, uint64_t offset);
