@@ -55,13 +55,11 @@ bool accounts_agree(struct bc_partition *instance)
     bool same;
 
     pthread_mutex_lock(&instance->write_lock);
-    pthread_rwlock_rdlock(&instance->index_lock);
     recount.bytes = calloc(instance->slot_count + 1, sizeof *recount.bytes);
     recount.keys = calloc(instance->slot_count + 1, sizeof *recount.keys);
     if (!recount.bytes || !recount.keys) exit(99);
     bc_index_walk(instance->index, BC_SEEK_GE, "", 0, SIZE_MAX, count_entry, &recount);
     same = compare(instance, &recount);
-    pthread_rwlock_unlock(&instance->index_lock);
     pthread_mutex_unlock(&instance->write_lock);
     free(recount.bytes);
     free(recount.keys);

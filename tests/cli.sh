@@ -219,6 +219,29 @@ stats_count_the_tree_below() {
     run 1 "$BITCASK" stats s17 none
 }
 
+# figure NAME: the number of that name in the last run's output, JSON or not.
+figure() {
+    sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p; s/^$1 *\([0-9]*\) .*/\1/p" out
+}
+
+stats_show_what_the_index_takes() {
+    local i index keys
+    for i in 1 2 3 4 5 6 7 8; do put s27 "$i$(printf 'k%.0s' {1..199})" value; done
+    put s27 dir/key value
+    run 0 "$BITCASK" stats s27
+    grep -qE '^index_bytes +[0-9]+ +[a-z]' out
+    grep -qE '^key_bytes +[0-9]+ +[a-z]' out
+    index=$(figure index_bytes)
+    keys=$(figure key_bytes)
+    # Eight keys of 200 bytes, "dir" and "key": the bytes of the keys, and some of their order and places beside them.
+    [ "$keys" -ge 1606 ]
+    [ "$keys" -lt 3000 ]
+    [ "$index" -gt "$keys" ]
+    run 0 "$BITCASK" stats --json s27
+    equal "index_bytes as JSON" "$index" "$(figure index_bytes)"
+    equal "key_bytes as JSON" "$keys" "$(figure key_bytes)"
+}
+
 dump_shows_each_record() {
     put s18 $'a\n"b' hello
     "$BITCASK" del s18 $'a\n"b'
@@ -514,6 +537,7 @@ check "a listing is in memcmp order" listing_is_in_memcmp_order_with_slashes
 check "a long listing shows size and time" long_listing_shows_size_and_time
 check "a listing escapes on a terminal only" listing_escapes_on_a_terminal_only
 check "stats count the tree below" stats_count_the_tree_below
+check "stats show what the index takes" stats_show_what_the_index_takes
 check "dump shows each record" dump_shows_each_record
 check "dump shows damage and what follows" dump_shows_damage_and_what_follows
 check "dump refuses foreign files" dump_refuses_foreign_files

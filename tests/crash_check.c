@@ -12,7 +12,7 @@
 #define NAMES 128       /* names are numbers below this */
 #define SEGMENT_IDS 256 /* no script gets as far */
 
-uint64_t world_cold_checks;
+uint64_t world_cold_checks, world_checkpoint_loads;
 
 struct found {
     struct world_state state;
@@ -141,7 +141,7 @@ static bool check_name(void *context, const char *name)
         directory->data[id] = ++directory->data_files > 0;
     else if (bc_hint_parse_name(name, &id) && id < SEGMENT_IDS)
         directory->hints[id] = true;
-    else
+    else if (strcmp(name, BC_CHECKPOINT_NAME) != 0)
         complain(directory->check, "partition %d: %s was left behind", directory->number, name);
     return true;
 }
@@ -167,6 +167,7 @@ static void check_tidy(struct check *check, bitcask_partition *partition, int nu
         complain(check, "partition %d cannot be pinned: %s", number, bitcask_error_detail());
         return;
     }
+    world_checkpoint_loads += instance->checkpoint.id != 0;
     if (!accounts_agree(instance)) complain(check, "partition %d: the numbers above", number);
     memset(&directory, 0, sizeof directory);
     directory.check = check;

@@ -289,14 +289,14 @@ static void raise_floors(struct world *world)
 
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
  * succeeds says the truth, and the store opens again. False if there were fewer calls. */
-static bool fail_at(const char *name, crash_script play, const bitcask_options *options, enum bc_sim_call kind,
-                    uint64_t n, int error)
+static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
+                    enum bc_sim_call kind, uint64_t n, int error)
 {
     static struct world world, stopped;
     struct bc_sim *sim = bc_sim_open(7);
     snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d", name, (unsigned long long)n,
              (int)kind, error);
-    world_init(&world, sim, options, 60);
+    world_init(&world, sim, options, value_size);
     world.faulty = true;
     bc_sim_fail(sim, kind, n, error, false);
     if (world_open(&world, false)) play(&world);
@@ -328,7 +328,7 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
     return reached;
 }
 
-void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync)
+void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size)
 {
     static const int errors[] = {EIO, ENOSPC, EMFILE};
     bitcask_options options;
@@ -340,7 +340,7 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
     for (int kind = 0; kind < BC_SIM_CALLS; kind++) {
         /* A close that fails has closed; of reads every third will do. */
         for (uint64_t n = 1; kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += kind == BC_SIM_PREAD ? 3 : 1)
-            if (!fail_at(name, play, &options, (enum bc_sim_call)kind, n, errors[n % 3])) break;
+            if (!fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, errors[n % 3])) break;
     }
     CU_ASSERT_EQUAL(failures, 0);
 }

@@ -22,7 +22,7 @@ extern bool crash_merges;   /* every other time what was recovered is merged bef
 void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size);
 
 /* The same with each call of each kind failing once, with EIO, ENOSPC or EMFILE. */
-void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync);
+void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size);
 
 /* For random scripts: a partition that is there, and one random step, the i-th. Both go by the script's own *rng. */
 int crash_any_partition(const struct world *world, uint64_t *rng);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "accounts.h"
+#include "partition/checkpoint.h"
 
 char world_context[256];
 
@@ -396,5 +397,29 @@ void world_merge_run(struct world *world, int partition, size_t first, size_t co
         const struct bc_merge_run run = {.first_id = sealed.ids[first], .last_id = sealed.ids[first + count - 1]};
         end_maintenance(world, instance, bc_partition_merge(instance, &run, &hooks, &result), "merge");
     }
+    bc_node_unpin(node);
+}
+
+static void while_copied(void *context, enum bc_sim_call kind)
+{
+    struct world *world = context;
+    void (*meanwhile)(struct world *) = world->meanwhile;
+    if (kind != BC_SIM_PWRITEV || !meanwhile) return;
+    world->meanwhile = NULL;
+    meanwhile(world);
+}
+
+void world_checkpoint(struct world *world, int partition)
+{
+    bitcask_partition *node = node_of(world, partition);
+    struct bc_partition *instance;
+    bc_status status;
+    if (!node || !went_well(world, bc_node_pin(node, &instance), "pin")) return;
+    if (world->meanwhile) bc_sim_set_hook(world->sim, while_copied, world);
+    pthread_mutex_lock(&instance->files_lock);
+    status = bc_checkpoint_save(instance);
+    pthread_mutex_unlock(&instance->files_lock);
+    bc_sim_set_hook(world->sim, NULL, NULL);
+    end_maintenance(world, instance, status, "checkpoint");
     bc_node_unpin(node);
 }

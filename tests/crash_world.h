@@ -53,7 +53,7 @@ struct world {
     bool stopped;                           /* by the crash, or by a failure of the store */
     bool failed;                            /* a call failed though the power was on, or a check did */
     bool faulty;                            /* calls may fail: the disk was told to */
-    void (*meanwhile)(struct world *world); /* called once in the midst of the next merge; NULL: nothing is done then */
+    void (*meanwhile)(struct world *world); /* called once in the midst of the next merge or checkpoint; or NULL */
     int next_tag;
     size_t object_count, group_count;
     struct world_object objects[WORLD_OBJECTS];
@@ -97,6 +97,12 @@ void world_merge(struct world *world, int partition, enum bc_merge_kind kind);
 /* Merges `count` neighbouring sealed segments from the first-th on (0 is the oldest), fewer where there are no more. */
 void world_merge_run(struct world *world, int partition, size_t first, size_t count);
 size_t world_sealed(struct world *world, int partition); /* how many there are */
+/* Writes a checkpoint of a partition's index as it is; `meanwhile` is called when the index is copied, and the end of the
+ * log not yet noted. A failure of anything but a sync of the log is none of the world's. */
+void world_checkpoint(struct world *world, int partition);
+
+/* Checkpoints that were loaded, as far as world_check() saw it, since the start of the program. */
+extern uint64_t world_checkpoint_loads;
 
 /* Partitions that were cold when world_check() looked their names up, since the start of the program. */
 extern uint64_t world_cold_checks;

@@ -186,7 +186,7 @@ void findings_make_hint(const char *store, uint64_t partition_id, uint32_t segme
 
     bc_segment_name(segment_id, name);
     EXPECT(BITCASK_OK, bc_segment_open(bc_io_posix(), fd, name, false, &segment, &header));
-    EXPECT(BITCASK_OK, bc_index_open(&index));
+    EXPECT(BITCASK_OK, bc_index_open(0, &index));
     struct bc_hint_head head = {.segment_id = segment_id, .generation = segment->generation, .data_size = segment->end};
     gather(segment, index, &head);
     EXPECT(BITCASK_OK, bc_hint_writer_open(bc_io_posix(), fd, &head, &writer));

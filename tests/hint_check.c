@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#include "index/hash_index.h"
+#include "index/index.h"
 #include "log/hint_format.h"
 
 const struct bc_hint_head hint_head = {

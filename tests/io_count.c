@@ -44,6 +44,7 @@ void io_count_init(struct io_count *count, const struct bc_io *behind)
     count->ops = *behind->ops;
     count->ops.open = count_open;
     count->ops.pread = count_pread;
+    count->ops.map = NULL; /* all that is read is read by pread */
     /* What the other operations know of their disk is its context. */
     count->io = (struct bc_io){.ops = &count->ops, .context = behind->context};
 }

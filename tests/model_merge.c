@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "partition/checkpoint.h"
 #include "partition/merge.h"
 
 #define CHECK(wanted, call) \
@@ -111,6 +112,21 @@ bool model_op_merge(struct model_run *run)
     return agree;
 }
 
+bool model_op_checkpoint(struct model_run *run)
+{
+    struct model_partition *partition;
+    bitcask_partition *handle = pick(run, &partition);
+    struct bc_partition *instance = NULL;
+    if (!handle) return false;
+    CHECK(BITCASK_OK, bc_node_pin(handle, &instance));
+    pthread_mutex_lock(&instance->files_lock);
+    bc_status status = bc_checkpoint_save(instance);
+    pthread_mutex_unlock(&instance->files_lock);
+    bc_node_unpin(handle);
+    CHECK(BITCASK_OK, status);
+    return true;
+}
+
 /* ---- around a reopening ---- */
 
 static struct model_run *mangling;
@@ -120,7 +136,9 @@ static int mangle(const char *path, const struct stat *info, int type, struct FT
     size_t size, length = strlen(path);
     (void)info;
     (void)ftw;
-    if (type != FTW_F || length < 5 || strcmp(path + length - 5, ".hint") != 0) return 0;
+    if (type != FTW_F || length < 6 ||
+        (strcmp(path + length - 5, ".hint") != 0 && strcmp(path + length - 6, "/index") != 0))
+        return 0;
     uint64_t kind = fixture_below(&mangling->rng, 5);
     if (kind == 0) return unlink(path);
     if (kind > 2) return 0;
@@ -167,6 +185,7 @@ bool model_accounts_agree(struct model_run *run)
         if (!handle) return false;
         CHECK(BITCASK_OK, bc_node_pin(handle, &instance));
         bool agree = accounts_agree(instance), whole = instance->damaged_regions == 0;
+        run->checkpoint_loads += instance->checkpoint.id != 0;
         bc_node_unpin(handle);
         if (!whole) fprintf(stderr, "model: something is taken for damage\n");
         if (!agree || !whole) return false;

@@ -18,6 +18,7 @@ struct model_run {
     bool never_durable;           /* no operation syncs */
     size_t favourite;             /* which partition model_pick() likes now */
     uint64_t merges, cold_opens;  /* how many there were: what was not, was not tested */
+    uint64_t checkpoint_loads;    /* likewise: partitions that were opened from their checkpoint */
 };
 
 /* A handle on partition, opened by one of the ways there are and kept in the model. NULL after a failure. */
@@ -42,8 +43,9 @@ bool model_op_move(struct model_run *run); /* model_moves.c */
  * is to be seen of either, and the numbers of the segments are right afterwards. */
 bool model_op_rotate(struct model_run *run);
 bool model_op_merge(struct model_run *run);
+bool model_op_checkpoint(struct model_run *run); /* writes one; likewise */
 
-/* While the store is closed: some hints are removed, some cut short, some get a bit flipped. */
+/* While the store is closed: some hints and checkpoints are removed, some cut short, some get a bit flipped. */
 void model_mangle_hints(struct model_run *run, const char *path);
 
 /* Just after an open: reads single keys of some partitions, which may be cold. */

@@ -7,7 +7,7 @@
 require_fuse
 setup
 TOOL=$(helper seekdir) || skip_all "no C compiler for tests/seekdir.c"
-COUNT=$([ "$LONG" -eq 0 ] && echo 3000 || echo 30000)
+COUNT=$([ "$LONG" -eq 0 ] && echo 3000 || echo 50000)
 
 positions() {
     mkdir -p "$MNT/$1"

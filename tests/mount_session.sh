@@ -128,6 +128,8 @@ bad_command_lines() {
     refuses "-o max_open=99999999999999999999" "$BITCASKFS" -o max_open=99999999999999999999 "$STORE" "$MNT"
     refuses "-o segment_size=4G" "$BITCASKFS" -o segment_size=4G "$STORE" "$MNT"
     refuses "-o segment_size=1X" "$BITCASKFS" -o segment_size=1X "$STORE" "$MNT"
+    refuses "-o memory=63K" "$BITCASKFS" -o memory=63K "$STORE" "$MNT"
+    refuses "-o memory=much" "$BITCASKFS" -o memory=much "$STORE" "$MNT"
     refuses "-o segment_size=63K" "$BITCASKFS" -o segment_size=63K "$STORE" "$MNT"
     refuses "-o scheduler=maybe" "$BITCASKFS" -o scheduler=maybe "$STORE" "$MNT"
     refuses "-o scheduler: unknown option" "$BITCASKFS" -o scheduler "$STORE" "$MNT"

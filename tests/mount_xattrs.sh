@@ -17,8 +17,9 @@ metric() {
 of_directories() {
     local name
     mkdir "$MNT/x" "$MNT/d"
-    for name in live_keys live_bytes dead_bytes data_bytes tombstone_bytes segments hint_bytes index_bytes \
-        damaged_regions bytes_written bytes_read merges merge_seconds merge_reclaimed_bytes bloom_hits bloom_misses \
+    for name in live_keys live_bytes dead_bytes data_bytes tombstone_bytes segments hint_bytes checkpoint_bytes \
+        index_bytes index_limit_bytes memory_closes open_seconds damaged_regions bytes_written bytes_read \
+        merges merge_seconds merge_reclaimed_bytes bloom_hits bloom_misses \
         last_merge puts deletes gets; do
         metric "$MNT/x" "$name" | grep -qE '^[0-9]+(\.[0-9]+)?$'
         echo "$name"

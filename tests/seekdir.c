@@ -137,6 +137,52 @@ static void kept_positions_survive(void)
     closedir(dir);
 }
 
+/* All the names between `blocks` stable ones behind a place, and none of them: many leaves of an index, several
+ * requests for a listing. */
+static void change_block(long at, long blocks, void (*change)(long number))
+{
+    for (long number = at * STEP + 1; number < (at + blocks) * STEP; number++)
+        if (number % STEP != 0) change(number);
+}
+
+/* The position on an entry of this number, which must be there. */
+static long position_of(DIR *dir, long number)
+{
+    struct dirent *entry;
+    rewinddir(dir);
+    while ((entry = readdir(dir)) != NULL && number_of(entry->d_name) != number) continue;
+    if (entry == NULL) wrong("a name that is there is not listed", "");
+    return telldir(dir);
+}
+
+/* Positions in front of, in the midst of and behind a block of names that comes and goes. */
+static void positions_survive_blocks_of_inserts_and_deletes(void)
+{
+    long blocks = count / 2 < 300 ? count / 2 : 300;
+    DIR *dir = opendir(".");
+    if (dir == NULL) die("opendir");
+    for (int i = 0; i < 3; i++) {
+        long at = random() % (count - blocks), middle = at + blocks / 2, end = at + blocks;
+        change_block(at, blocks, delete_name);
+        long front = position_of(dir, at * STEP);
+        long behind = position_of(dir, end * STEP);
+        change_block(at, blocks, create_name);
+        seekdir(dir, front);
+        expect_rest(dir, at * STEP, blocks + 3, false);
+        long within = position_of(dir, middle * STEP + 5);
+        seekdir(dir, behind);
+        expect_rest(dir, end * STEP, 5, false);
+        change_block(at, blocks, delete_name);
+        seekdir(dir, within);
+        expect_rest(dir, middle * STEP + 5, blocks, false);
+        seekdir(dir, front);
+        expect_rest(dir, at * STEP, blocks, false);
+        seekdir(dir, behind);
+        expect_rest(dir, end * STEP, 5, false);
+    }
+    closedir(dir);
+}
+
 /* A pass over everything while names come and go around it. */
 static void a_pass_while_names_come_and_go(void)
 {
@@ -228,6 +274,7 @@ int main(int argc, char **argv)
     srandom(seed);
     for (long i = 0; i < count; i++) create_name(i * STEP);
     kept_positions_survive();
+    positions_survive_blocks_of_inserts_and_deletes();
     a_pass_while_names_come_and_go();
     two_readers_do_not_mix();
     small_buffers_and_offsets();

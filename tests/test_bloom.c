@@ -1,7 +1,7 @@
 /* test_bloom.c - the filter: never denies what was added, seldom claims what was not, same bytes everywhere. */
 #include "unit.h"
 
-#include "index/hash_index.h"
+#include "index/index.h"
 #include "log/bloom.h"
 
 /* The hash of key n of a family. */

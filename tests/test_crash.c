@@ -104,6 +104,37 @@ static void moves(struct world *world)
     world_move(world, &(struct world_move){a, 2, b, 40, 0}, 1);
 }
 
+static uint64_t window_writes;
+
+/* Puts until appends go through the window; most of what follows does. */
+static void reach_window(struct world *world)
+{
+    uint64_t before = bc_sim_calls(world->sim, BC_SIM_MAP_WRITE);
+    for (int i = 0; i < 6 && !world->stopped && bc_sim_calls(world->sim, BC_SIM_MAP_WRITE) == before; i++)
+        world_put(world, WORLD_ROOT, 20 + i, 0);
+}
+
+static void windows(struct world *world)
+{
+    reach_window(world);
+    for (int i = 1; i <= 6; i++) world_put(world, WORLD_ROOT, i % 4, i % 4 == 0 ? BITCASK_DURABLE : 0);
+    world_batch(world, WORLD_ROOT, (int[]){1, 2, 3, 4}, 3, 4, 0);
+    world_rotate(world, WORLD_ROOT);
+    world_put(world, WORLD_ROOT, 5, BITCASK_DURABLE);
+    reach_window(world);
+    world_put(world, WORLD_ROOT, 2, BITCASK_DURABLE);
+    world_rotate(world, WORLD_ROOT); /* all is durable already, but for the end of the file */
+    reach_window(world);
+    world_delete(world, WORLD_ROOT, 3, 0);
+    world_put(world, WORLD_ROOT, 6, BITCASK_DURABLE);
+    world_close(world);
+    if (!world_open(world, false)) return;
+    world_put(world, WORLD_ROOT, 7, 0);
+    reach_window(world);
+    world_put(world, WORLD_ROOT, 7, BITCASK_DURABLE);
+    window_writes = bc_sim_calls(world->sim, BC_SIM_MAP_WRITE);
+}
+
 static uint64_t script_seed;
 
 static uint64_t number_of_scripts(void)
@@ -121,13 +152,14 @@ static void random_script(struct world *world)
 
 static void call_that_fails_harms_nothing_that_was_there(void)
 {
-    fail_everywhere("puts and deletes", puts_and_deletes, BITCASK_SYNC_OS);
-    fail_everywhere("batches", batches, BITCASK_SYNC_ALWAYS);
-    fail_everywhere("partitions", partitions, BITCASK_SYNC_OS);
-    fail_everywhere("moves", moves, BITCASK_SYNC_OS);
+    fail_everywhere("puts and deletes", puts_and_deletes, BITCASK_SYNC_OS, 60);
+    fail_everywhere("batches", batches, BITCASK_SYNC_ALWAYS, 60);
+    fail_everywhere("partitions", partitions, BITCASK_SYNC_OS, 60);
+    fail_everywhere("moves", moves, BITCASK_SYNC_OS, 60);
+    fail_everywhere("windows", windows, BITCASK_SYNC_OS, 1500);
     for (uint64_t i = 0; i < number_of_scripts(); i++) {
         script_seed = crash_seed + i;
-        fail_everywhere("random script", random_script, BITCASK_SYNC_OS);
+        fail_everywhere("random script", random_script, BITCASK_SYNC_OS, 60);
     }
 }
 
@@ -146,6 +178,14 @@ static void batches_are_whole_or_absent_after_every_crash(void)
 static void rotation_survives_every_crash(void)
 {
     crash_everywhere("rotations", rotations, BITCASK_SYNC_OS, 16000);
+}
+
+static void windows_survive_every_crash(void)
+{
+    window_writes = 0;
+    crash_everywhere("windows", windows, BITCASK_SYNC_OS, 1500);
+    CU_ASSERT(window_writes > 12);
+    crash_everywhere("windows, always", windows, BITCASK_SYNC_ALWAYS, 1500);
 }
 
 static void partitions_survive_every_crash(void)
@@ -178,6 +218,7 @@ int main(void)
         {"puts and deletes survive every crash", puts_and_deletes_survive_every_crash},
         {"batches are whole or absent after every crash", batches_are_whole_or_absent_after_every_crash},
         {"rotation survives every crash", rotation_survives_every_crash},
+        {"windows survive every crash", windows_survive_every_crash},
         {"partitions survive every crash", partitions_survive_every_crash},
         {"moved key is under one name after every crash", moved_key_is_under_one_name_after_every_crash},
         {"random scripts survive every crash", random_scripts_survive_every_crash},

@@ -321,15 +321,15 @@ static void random_scripts_with_merges_survive_every_crash(void)
 
 static void call_that_fails_harms_nothing_that_is_merged(void)
 {
-    fail_everywhere("deletes of older puts", deletes_of_older_puts, BITCASK_SYNC_OS);
-    fail_everywhere("writes in the midst", writes_in_the_midst, BITCASK_SYNC_OS);
-    fail_everywhere("chains of merges", chains_of_merges, BITCASK_SYNC_OS);
-    fail_everywhere("merges that leave nothing", merges_that_leave_nothing, BITCASK_SYNC_OS);
-    fail_everywhere("outputs that cover much", outputs_that_cover_much_and_hold_nothing, BITCASK_SYNC_OS);
-    fail_everywhere("partitions and moves", partitions_and_moves, BITCASK_SYNC_OS);
+    fail_everywhere("deletes of older puts", deletes_of_older_puts, BITCASK_SYNC_OS, 60);
+    fail_everywhere("writes in the midst", writes_in_the_midst, BITCASK_SYNC_OS, 60);
+    fail_everywhere("chains of merges", chains_of_merges, BITCASK_SYNC_OS, 60);
+    fail_everywhere("merges that leave nothing", merges_that_leave_nothing, BITCASK_SYNC_OS, 60);
+    fail_everywhere("outputs that cover much", outputs_that_cover_much_and_hold_nothing, BITCASK_SYNC_OS, 60);
+    fail_everywhere("partitions and moves", partitions_and_moves, BITCASK_SYNC_OS, 60);
     for (uint64_t i = 0; i < number_of_scripts(); i++) {
         script_seed = crash_seed + i;
-        fail_everywhere("random script", random_script, BITCASK_SYNC_OS);
+        fail_everywhere("random script", random_script, BITCASK_SYNC_OS, 60);
     }
 }
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "hint_check.h"
-#include "index/hash_index.h"
+#include "index/index.h"
 
 static void names_go_there_and_back(void)
 {

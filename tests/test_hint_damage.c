@@ -3,7 +3,7 @@
 #include "unit.h"
 
 #include "hint_check.h"
-#include "index/hash_index.h"
+#include "index/index.h"
 #include "log/hint_format.h"
 
 /* A hint of two entries whose bytes are known by place. */

@@ -419,13 +419,13 @@ static void merge_stands_back_for_a_moment_behind_reads_and_writes(void)
 
     EXPECT(BITCASK_OK, put_text(root, "k", "v", BITCASK_DURABLE));
     CU_ASSERT_STRING_EQUAL(get_text(root, "k"), "v");
-    CU_ASSERT_EQUAL(atomic_load(&db->foreground), 0);
+    CU_ASSERT_EQUAL(bc_stripes_sum(&db->foreground), 0);
     EXPECT(BITCASK_OK, bc_work_begin(&work));
-    atomic_store(&db->foreground, 1);
+    bc_stripes_add(&db->foreground, 1);
     before = bc_monotonic_ns();
     CU_ASSERT_TRUE(bc_work_pace(&work, 100));
     CU_ASSERT(bc_monotonic_ns() - before >= 9000000);
-    atomic_store(&db->foreground, 0);
+    bc_stripes_take_off(&db->foreground, 1);
     /* The first 256 KiB go at once; each 64 KiB more take an eighth of a second. */
     EXPECT(BITCASK_OK, bitcask_set_throttle(db, 512 * 1024));
     before = bc_monotonic_ns();

@@ -72,15 +72,17 @@ static void check_space(const char *path)
 {
     bitcask_stats stats;
     unsigned files, hints;
-    uint64_t data, hint_bytes;
+    uint64_t data, hint_bytes, index_bytes;
 
     EXPECT(BITCASK_OK, bitcask_partition_stats(root, &stats));
     close_store(); /* so that nothing is preallocated, and every hint is there */
     data = merging_bytes(path, 0, ".data", &files);
     hint_bytes = merging_bytes(path, 0, ".hint", &hints);
+    index_bytes = merging_bytes(path, 0, "index", NULL);
     CU_ASSERT(data + hint_bytes <= (stats.live_bytes + hint_bytes) * 11 / 10);
     CU_ASSERT(hint_bytes * 10 <= stats.live_bytes * 3);
-    CU_ASSERT_EQUAL(merging_bytes(path, 0, "", NULL), data + hint_bytes); /* and nothing else */
+    CU_ASSERT_EQUAL(merging_bytes(path, 0, "", NULL), data + hint_bytes + index_bytes); /* and nothing else */
+    CU_ASSERT(index_bytes * 100 <= stats.live_bytes * 45 + 100 * 64 * 1024);
     CU_ASSERT(hints <= files);
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "model_ops.h"
+#include "partition/checkpoint.h"
 
 #define TAIL_STEPS 8u
 
@@ -24,6 +25,8 @@ static void random_options(struct model_run *run, bitcask_options *options)
     options->sync_interval_ms = 50;
     options->segment_size = fixture_below(&run->rng, 5) ? 65536 : 1 << 20;
     options->max_open = fixture_below(&run->rng, 4) ? 0 : 4;
+    bc_checkpoint_limits.least = fixture_below(&run->rng, 2) ? 1 : 64 * 1024;
+    bc_checkpoint_limits.growth = fixture_below(&run->rng, 2) ? 4096 : 1024 * 1024;
 }
 
 static bool reopen(struct model_run *run, const char *path, bitcask_options *options)
@@ -59,12 +62,29 @@ struct tail {
     uint64_t damaged_from; /* the first byte of the file that may be damaged */
 };
 
+static bool note_active(void *context, const bitcask_segment_info *segment)
+{
+    if (segment->active) *(uint64_t *)context = segment->bytes;
+    return true;
+}
+
+/* Where the log of the active file ends: the file may be longer, by zeros laid out for later writes. UINT64_MAX: there is
+ * none. */
+static uint64_t log_end(bitcask_partition *handle)
+{
+    uint64_t end = UINT64_MAX;
+    EXPECT(BITCASK_OK, bitcask_segments(handle, note_active, &end));
+    return end;
+}
+
 /* Does something to the file behind sizes[0], all of it unsynced, as a power cut may. */
 static void damage(struct model_run *run, struct tail *tail, const char *file)
 {
     size_t size;
     uint8_t *data = fixture_read(file, &size);
-    uint64_t start = tail->sizes[0], room = size - start;
+    /* Mostly in the log; else behind it too, where the file may be longer. */
+    uint64_t start = tail->sizes[0], end_of_log = tail->sizes[tail->count - 1];
+    uint64_t room = (fixture_below(&run->rng, 4) ? end_of_log : size) - start;
     uint64_t kind = room ? fixture_below(&run->rng, 5) : 0, at = start + (room ? fixture_below(&run->rng, room) : 0);
     uint64_t length = fixture_below(&run->rng, 600) + 1;
     tail->damaged_from = at;
@@ -119,7 +139,7 @@ static bool take_steps(struct model_run *run, struct tail *tail, const char *fil
     for (tail->count = 1; same && tail->count <= wanted; tail->count++) {
         same = steps[fixture_below(&run->rng, 5)](run);
         tail->states[tail->count] = model_copy(tail->partition);
-        tail->sizes[tail->count] = fixture_size(file);
+        tail->sizes[tail->count] = log_end(tail->partition->handle);
     }
     size_t size;
     uint8_t *now = fixture_read(file, &size);
@@ -139,7 +159,7 @@ static bool damaged_tail(struct model_run *run, const char *path)
     snprintf(file, sizeof file, "%s", fixture_partition_file(path, tail.partition->id, "active.data"));
     bitcask_status status = bitcask_sync(run->db);
     if (!fixture_expect(BITCASK_OK, status, "sync", __FILE__, __LINE__)) return false;
-    tail.sizes[0] = fixture_size(file);
+    tail.sizes[0] = log_end(tail.partition->handle);
     if (tail.sizes[0] == UINT64_MAX) return true;
     tail.states[0] = model_copy(tail.partition);
     run->only = tail.partition;
@@ -168,7 +188,8 @@ static bool random_operation(struct model_run *run)
         bool (*run)(struct model_run *);
     } operations[] = {{400, model_op_put},  {130, model_op_delete}, {60, model_op_batch}, {60, model_op_set_attrs},
                       {180, model_op_read}, {120, model_op_query},  {6, model_op_create}, {6, model_op_drop},
-                      {28, model_op_move},  {5, model_op_rotate},   {5, model_op_merge}};
+                      {24, model_op_move},  {5, model_op_rotate},   {5, model_op_merge},
+                      {4, model_op_checkpoint}};
     uint64_t choice = fixture_below(&run->rng, 1000);
     size_t i = 0;
     while (choice >= operations[i].share) choice -= operations[i++].share;
@@ -203,6 +224,7 @@ static void random_operations_agree_with_a_plain_map(void)
     CU_ASSERT_EQUAL(done, operations);
     /* Or less was tested than it seems. */
     CU_ASSERT(!same || operations < 10000 || (run.merges > operations / 1000 && run.cold_opens > 10));
+    CU_ASSERT(!same || operations < 10000 || run.checkpoint_loads > 10);
     model_close_handles(run.root);
     if (run.db) EXPECT(BITCASK_OK, bitcask_close(&run.db));
     model_free(run.root);
