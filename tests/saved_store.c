@@ -104,6 +104,7 @@ void saved_forbid_closing(void)
 void saved_want_all(void)
 {
     bc_checkpoint_limits.least = 1;
+    bc_checkpoint_limits.keys = 0;
 }
 
 void saved_scribble(struct book *book, size_t operations, uint64_t seed)

@@ -154,13 +154,18 @@ static void unchanged_partition_is_not_written_again(void)
 static void small_logs_get_none(void)
 {
     const char *path = fixture_path("small");
+    const struct bc_checkpoint_limits usual = {.keys = 256, .least = 64 * 1024, .growth = 32 * 1024 * 1024};
     struct book book;
 
-    bc_checkpoint_limits.least = 64 * 1024;
+    bc_checkpoint_limits = usual;
     book_open(&book, 1000, 100);
     saved_open(path, false);
     for (size_t key = 0; key < 10; key++) EXPECT(BITCASK_OK, book_put(&book, saved_root, key));
     saved_close();
+    CU_ASSERT_EQUAL(fixture_size(saved_file(path)), UINT64_MAX);
+    saved_open(path, false);
+    for (size_t key = 0; key < 2000; key++) EXPECT(BITCASK_OK, book_put(&book, saved_root, key % 100));
+    saved_close(); /* long enough, but of few keys */
     CU_ASSERT_EQUAL(fixture_size(saved_file(path)), UINT64_MAX);
     saved_open(path, false);
     for (size_t key = 10; key < 900; key++) EXPECT(BITCASK_OK, book_put(&book, saved_root, key));

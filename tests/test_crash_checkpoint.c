@@ -255,6 +255,7 @@ int main(void)
     crash_seed = fixture_number("SEED", (uint64_t)time(NULL));
     crash_merges = true;
     bc_checkpoint_limits.least = 1;
+    bc_checkpoint_limits.keys = 0;
     printf("SEED=%#llx\n", (unsigned long long)crash_seed);
     static CU_TestInfo tests[] = {
         {"tails are replayed after every crash", tails_are_replayed_after_every_crash},

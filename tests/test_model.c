@@ -26,6 +26,7 @@ static void random_options(struct model_run *run, bitcask_options *options)
     options->segment_size = fixture_below(&run->rng, 5) ? 65536 : 1 << 20;
     options->max_open = fixture_below(&run->rng, 4) ? 0 : 4;
     bc_checkpoint_limits.least = fixture_below(&run->rng, 2) ? 1 : 64 * 1024;
+    bc_checkpoint_limits.keys = bc_checkpoint_limits.least == 1 ? 0 : 256;
     bc_checkpoint_limits.growth = fixture_below(&run->rng, 2) ? 4096 : 1024 * 1024;
 }
 

@@ -29,6 +29,7 @@
 
 /* When one is written. Not constants, so that tests can have them smaller. */
 struct bc_checkpoint_limits {
+    uint64_t keys;   /* below so many none is written at a close: hints are as quick, and take less room */
     uint64_t least;  /* bytes of log below which a scan is as quick; and that a new one must have more than the last */
     uint64_t growth; /* bytes that the log grows by at least before one is written in the background */
 };

@@ -14,7 +14,7 @@
 #define CLOSE_SHARE 32u /* of its size, that the log must have grown by to make a new one worth it at a close, */
 #define BRIEF_SHARE 4u  /* and at a brief one: replaying costs some three times as much a byte as loading does */
 
-struct bc_checkpoint_limits bc_checkpoint_limits = {.least = 64 * 1024, .growth = 32 * 1024 * 1024};
+struct bc_checkpoint_limits bc_checkpoint_limits = {.keys = 256, .least = 64 * 1024, .growth = 32 * 1024 * 1024};
 
 struct saving {
     struct bc_partition *partition;
@@ -272,10 +272,12 @@ void bc_checkpoint_at_close(struct bc_partition *partition, bool brief)
     int64_t now = (int64_t)(partition->position_base + bc_partition_log_end(partition));
     uint64_t log = 0, worth = state->bytes / (brief ? BRIEF_SHARE : CLOSE_SHARE);
 
+    if (atomic_load(&partition->cold)) return; /* and there may be no index at all */
     for (uint32_t i = 0; i < partition->slot_count; i++)
         if (partition->slots[i].segment) log += partition->slots[i].segment->end;
     if (worth < bc_checkpoint_limits.least) worth = bc_checkpoint_limits.least;
-    if (log < bc_checkpoint_limits.least || (brief && now == state->opened_at)) return;
+    if (log < bc_checkpoint_limits.least || bc_index_count(partition->index) < bc_checkpoint_limits.keys) return;
+    if (brief && now == state->opened_at) return;
     if (state->id != 0 && now - state->from < (int64_t)worth) return;
     save_and_log(partition);
 }
