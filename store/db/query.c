@@ -43,14 +43,6 @@ struct bitcask_query {
     uint8_t key[BITCASK_NAME_MAX]; /* of the entry that was given out */
 };
 
-static int compare(const void *a, size_t a_size, const void *b, size_t b_size)
-{
-    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
-
-    if (order != 0) return order;
-    return a_size < b_size ? -1 : a_size > b_size;
-}
-
 static bool has_prefix(const struct bitcask_query *query, const void *key, size_t key_size)
 {
     return key_size >= query->prefix_size && memcmp(key, query->prefix, query->prefix_size) == 0;
@@ -62,15 +54,15 @@ static bool is_past(const struct bitcask_query *query, const void *key, size_t k
     int order;
 
     if (query->prefix_size > 0 && !has_prefix(query, key, key_size)) {
-        order = compare(key, key_size, query->prefix, query->prefix_size);
+        order = bc_key_compare(key, key_size, query->prefix, query->prefix_size);
         if (query->reverse ? order < 0 : order > 0) return true;
     }
     if (query->reverse) {
-        order = compare(key, key_size, query->low, query->low_size);
+        order = bc_key_compare(key, key_size, query->low, query->low_size);
         return order < 0 || (order == 0 && query->low_exclusive);
     }
     if (query->high_size == 0) return false;
-    order = compare(key, key_size, query->high, query->high_size);
+    order = bc_key_compare(key, key_size, query->high, query->high_size);
     return order > 0 || (order == 0 && query->high_exclusive);
 }
 
@@ -147,7 +139,7 @@ static bool collect(void *context, const void *key, size_t key_size, const struc
 static void narrow_to_prefix(struct bitcask_query *query)
 {
     if (query->prefix_size == 0) return;
-    if (!query->reverse && compare(query->low, query->low_size, query->prefix, query->prefix_size) < 0) {
+    if (!query->reverse && bc_key_compare(query->low, query->low_size, query->prefix, query->prefix_size) < 0) {
         memcpy(query->low, query->prefix, query->prefix_size);
         query->low_size = query->prefix_size;
         query->low_exclusive = false;
@@ -161,7 +153,7 @@ static void narrow_to_prefix(struct bitcask_query *query)
         while (size > 0 && end[size - 1] == 0xff) size--;
         if (size == 0) return;
         end[size - 1]++;
-        if (query->high_size == 0 || compare(end, size, query->high, query->high_size) < 0) {
+        if (query->high_size == 0 || bc_key_compare(end, size, query->high, query->high_size) < 0) {
             memcpy(query->high, end, size);
             query->high_size = size;
             query->high_exclusive = true;
@@ -232,11 +224,11 @@ static void narrow_to_after(struct bitcask_query *query, const bitcask_query_opt
             query->ended = true; /* no name lies before it */
             return;
         }
-        if (query->high_size > 0 && compare(query->high, query->high_size, after, size) < 0) return;
+        if (query->high_size > 0 && bc_key_compare(query->high, query->high_size, after, size) < 0) return;
         memcpy(query->high, after, size);
         query->high_size = size;
         query->high_exclusive = exclusive;
-    } else if (compare(after, size, query->low, query->low_size) >= 0) {
+    } else if (bc_key_compare(after, size, query->low, query->low_size) >= 0) {
         memcpy(query->low, after, size);
         query->low_size = size;
         query->low_exclusive = exclusive;

@@ -79,9 +79,7 @@ static void take_places(struct bc_shard *wider, const struct bc_shard *shard, ui
 
         if (word <= UINT8_MAX) continue;
         packed = bc_shard_entry(shard, word);
-        at = bc_shard_home(wider, bc_shard_hash(seed, packed + 2, packed[0]));
-        while (atomic_load_explicit(&wider->places[at], memory_order_relaxed) != BC_PLACE_EMPTY)
-            if (++at == wider->place_count) at = 0;
+        at = bc_shard_empty_place(wider, bc_shard_hash(seed, packed + 2, packed[0]));
         atomic_store_explicit(&wider->places[at], word, memory_order_relaxed);
         wider->order[used++] = (uint16_t)at;
     }

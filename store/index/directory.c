@@ -9,20 +9,6 @@ static size_t size_for(uint32_t count)
     return sizeof(struct bc_directory) + count * (sizeof(uint64_t) + sizeof(_Atomic(struct bc_shard *)));
 }
 
-/* 8 bytes of a key from `skip` on, as a number that orders like them; zeros behind its end. */
-static uint64_t front_of(const uint8_t *key, size_t key_size, uint32_t skip)
-{
-    uint8_t bytes[8] = {0};
-    uint64_t front = 0;
-
-    if (key_size >= skip + 8u)
-        memcpy(bytes, key + skip, 8);
-    else if (key_size > skip)
-        memcpy(bytes, key + skip, key_size - skip);
-    for (int i = 0; i < 8; i++) front = front << 8 | bytes[i];
-    return front;
-}
-
 /* Sets what the lowest keys say. They ascend: what the first and the last have in common, all have. */
 static void set_fronts(struct bc_directory *directory)
 {
@@ -39,7 +25,7 @@ static void set_fronts(struct bc_directory *directory)
     memcpy(directory->common, first->low, directory->skip);
     for (uint32_t i = 1; i < directory->count; i++) {
         const struct bc_shard *shard = bc_directory_at(directory, i);
-        directory->fronts[i] = front_of(shard->low, shard->low_size, directory->skip);
+        directory->fronts[i] = bc_key_front(shard->low, shard->low_size, directory->skip);
     }
 }
 
@@ -142,7 +128,7 @@ uint32_t bc_directory_find(const struct bc_directory *directory, const void *key
     order = memcmp(key, directory->common, skip < key_size ? skip : key_size);
     if (order < 0 || (order == 0 && key_size < skip)) return 0;
     if (order > 0) return directory->count - 1;
-    front = front_of(key, key_size, skip);
+    front = bc_key_front(key, key_size, skip);
     low = bound(directory, front);
     if (low == directory->count || directory->fronts[low] != front) return low - 1;
     high = front == UINT64_MAX ? directory->count : bound(directory, front + 1);

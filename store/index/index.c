@@ -123,8 +123,7 @@ static bc_status rebuild(struct bc_index *index, uint32_t at, uint32_t gone, uin
     return status;
 }
 
-/* Splits a shard at its entry number `cut`, or, where that is NULL-sized, in the middle. The upper part begins with
- * low: if low_size is 0, with the key of the first entry in it. */
+/* Splits a shard in front of the key low; with a low_size of 0, in the middle. */
 static bc_status split(struct bc_index *index, uint32_t at, const void *low, size_t low_size)
 {
     struct bc_shard *old = bc_directory_at(bc_index_directory(index), at), *made[2] = {NULL, NULL};

@@ -33,16 +33,15 @@ static int compare_items(const void *left, const void *right)
     return bc_key_compare(a->packed + 2, a->packed[0], b->packed + 2, b->packed[0]);
 }
 
-/* The key's 8 bytes from `skip` on, as a number that orders like them; behind its end are zeros. */
-static uint64_t front_of(const uint8_t *packed, uint32_t skip)
+uint64_t bc_key_front(const uint8_t *key, size_t key_size, uint32_t skip)
 {
     uint8_t bytes[8] = {0};
     uint64_t front = 0;
 
-    if (packed[0] >= skip + 8)
-        memcpy(bytes, packed + 2 + skip, 8);
-    else if (packed[0] > skip)
-        memcpy(bytes, packed + 2 + skip, packed[0] - skip);
+    if (key_size >= skip + 8u)
+        memcpy(bytes, key + skip, 8);
+    else if (key_size > skip)
+        memcpy(bytes, key + skip, key_size - skip);
     for (int i = 0; i < 8; i++) front = front << 8 | bytes[i];
     return front;
 }
@@ -90,7 +89,7 @@ static void fill_view(struct item *items, uint32_t in_order, uint32_t count, str
     /* What the first and the last of a sorted list have in common, all between them have. */
     for (uint32_t i = in_order > 0 ? in_order - 1 : 0; i < count; i++)
         skip = common_size(items[0].packed, items[i].packed, skip);
-    for (uint32_t i = 0; i < count; i++) items[i].front = front_of(items[i].packed, skip);
+    for (uint32_t i = 0; i < count; i++) items[i].front = bc_key_front(items[i].packed + 2, items[i].packed[0], skip);
     qsort(items + in_order, count - in_order, sizeof(*items), compare_items);
     merge(items, in_order, items + in_order, count - in_order, view->places);
 }

@@ -208,14 +208,21 @@ static uint8_t *next_entry(struct bc_shard *shard, uint32_t bound, uint32_t *ref
     return chunk_of(shard, chunk) + offset;
 }
 
+uint32_t bc_shard_empty_place(const struct bc_shard *shard, uint64_t hash)
+{
+    uint32_t at = bc_shard_home(shard, hash);
+
+    while (atomic_load_explicit(&shard->places[at], memory_order_relaxed) != BC_PLACE_EMPTY)
+        if (++at == shard->place_count) at = 0;
+    return at;
+}
+
 /* Puts a reference into the first empty place from its home on, and into the order. */
 static void place_ref(struct bc_shard *shard, uint64_t hash, uint32_t ref, bool last)
 {
-    uint32_t used = atomic_load_explicit(&shard->used, memory_order_relaxed), at = bc_shard_home(shard, hash);
+    uint32_t used = atomic_load_explicit(&shard->used, memory_order_relaxed), at = bc_shard_empty_place(shard, hash);
 
     assert(used < shard->room);
-    while (atomic_load_explicit(&shard->places[at], memory_order_relaxed) != BC_PLACE_EMPTY)
-        if (++at == shard->place_count) at = 0;
     atomic_store_explicit(&shard->places[at], word_of(hash, ref), memory_order_release);
     shard->order[used] = (uint16_t)at;
     /* sorted first: who sees the count then knows that all of it is in order. */

@@ -78,6 +78,9 @@ static inline uint32_t bc_shard_home(const struct bc_shard *shard, uint64_t hash
     return (uint32_t)(((hash >> 32) * shard->place_count) >> 32);
 }
 
+/* The first empty place from there on: there is always one. The writer's. */
+uint32_t bc_shard_empty_place(const struct bc_shard *shard, uint64_t hash);
+
 /* One without chunks. NULL: out of memory. */
 struct bc_shard *bc_shard_open_bare(const void *low, size_t low_size, uint32_t room, uint32_t chunk_room);
 
@@ -130,6 +133,9 @@ static inline size_t bc_shard_memory(const struct bc_shard *shard)
 }
 
 /* ---- order.c ---- */
+
+/* 8 bytes of a key from `skip` on, as a number that orders like them; zeros stand for what is behind its end. */
+uint64_t bc_key_front(const uint8_t *key, size_t key_size, uint32_t skip);
 
 /* Places in key order; those that die meanwhile are in it. */
 struct bc_sorted {
