@@ -104,6 +104,7 @@ void merging_open(const char *path, uint64_t segment_size, bitcask **db, bitcask
     bitcask_options_init(&options);
     options.create = true;
     options.sync = BITCASK_SYNC_OS;
+    bc_io_posix()->background = false; /* hints at once, not a second later */
     options.segment_size = segment_size;
     EXPECT(BITCASK_OK, bitcask_open(path, &options, db));
     CU_ASSERT_PTR_NOT_NULL_FATAL(*db);

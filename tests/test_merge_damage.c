@@ -17,6 +17,7 @@ static bitcask_options options_for_tests(void)
     bitcask_options_init(&options);
     options.create = true;
     options.sync = BITCASK_SYNC_OS;
+    bc_io_posix()->background = false; /* hints at once, not a second later */
     options.segment_size = 1024 * 1024;
     return options;
 }

@@ -235,6 +235,7 @@ int main(void)
 {
     first_seed = fixture_number("SEED", (uint64_t)time(NULL));
     printf("SEED=%#llx\n", (unsigned long long)first_seed);
+    bc_io_posix()->background = false; /* files are damaged in between, and nobody should be at them meanwhile */
     static CU_TestInfo tests[] = {
         {"random operations agree with a plain map", random_operations_agree_with_a_plain_map},
         CU_TEST_INFO_NULL,

@@ -59,11 +59,12 @@ static void make_hints(void *context, struct bitcask_partition *node, struct bc_
     bc_partition_make_hints(instance);
 }
 
-/* The policy "interval": what was acknowledged is durable an interval later. Behind it the hints of what was sealed. */
+/* The store's thread. With the policy "interval" it makes durable what was acknowledged an interval ago; behind that,
+ * with every policy, the hints of what was sealed, and checkpoints. */
 static void *sync_now_and_then(void *context)
 {
     struct bitcask *db = context;
-    bc_status status, last = BITCASK_OK;
+    bc_status status = BITCASK_OK, last = BITCASK_OK;
 
     pthread_mutex_lock(&db->nodes_lock);
     while (!db->stopping) {
@@ -73,7 +74,7 @@ static void *sync_now_and_then(void *context)
         while (!db->stopping && error == 0) error = pthread_cond_timedwait(&db->stop, &db->nodes_lock, &until);
         if (db->stopping) break;
         pthread_mutex_unlock(&db->nodes_lock);
-        status = bc_db_sync(db);
+        if (db->sync == BITCASK_SYNC_INTERVAL) status = bc_db_sync(db);
         if (status != BITCASK_OK && status != last) /* said once, not every second */
             bc_env_log(&db->env, BITCASK_LOG_ERROR, "%s: background sync: %s", db->path, bc_detail());
         last = status;
@@ -82,6 +83,12 @@ static void *sync_now_and_then(void *context)
     }
     pthread_mutex_unlock(&db->nodes_lock);
     return NULL;
+}
+
+/* The other policies leave it nothing to sync: then it can be done without. */
+static bool has_thread(const struct bc_io *io, const bitcask_options *options)
+{
+    return !options->read_only && (options->sync == BITCASK_SYNC_INTERVAL || io->background);
 }
 
 static void stop_syncer(struct bitcask *db)
@@ -186,7 +193,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
         .read_only = options->read_only,
         .segment_size = options->segment_size,
         /* Else a rotation makes its hint itself: nobody would come by. */
-        .hints_wanted = !options->read_only && options->sync == BITCASK_SYNC_INTERVAL ? &db->hints_wanted : NULL,
+        .hints_wanted = has_thread(io, options) ? &db->hints_wanted : NULL,
         .log = options->log,
         .log_context = options->log_context,
         .memory = &db->memory,
@@ -206,7 +213,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
     if (db->max_open < 4) db->max_open = 4; /* a rename needs both sides and partition 1 */
     status = bc_store_dir_open(db, options);
     if (status == BITCASK_OK) status = recover(db);
-    if (status == BITCASK_OK && !db->env.read_only && db->sync == BITCASK_SYNC_INTERVAL) {
+    if (status == BITCASK_OK && has_thread(io, options)) {
         if (pthread_create(&db->syncer, NULL, sync_now_and_then, db) == 0) db->syncer_runs = true;
         else status = bc_fail(BITCASK_NO_MEMORY, "the thread that syncs could not be started");
     }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/rcu.h"
+
 /* Whom a walk calls, and how often it still may. */
 struct walk {
     const struct bc_index *index;
@@ -53,12 +55,16 @@ bc_status bc_index_walk(const struct bc_index *index, enum bc_seek seek, const v
                         bool (*visit)(void *context, const void *key, size_t key_size, const struct bc_entry *entry),
                         void *context)
 {
-    const struct bc_directory *directory = bc_index_directory(index);
     bool back = seek == BC_SEEK_LE || seek == BC_SEEK_LT, more = max > 0;
     struct walk walk = {.index = index, .left = max, .visit = visit, .context = context};
-    uint32_t at = back ? directory->count - 1 : 0;
+    const struct bc_directory *directory;
     bc_status status = BITCASK_OK;
+    uint32_t at;
 
+    /* For the partition's writer, too: its lock keeps everything in place but the views, which readers replace. */
+    bc_rcu_read_lock();
+    directory = bc_index_directory(index);
+    at = back ? directory->count - 1 : 0;
     if (key_size > 0) at = bc_directory_find(directory, key, key_size);
     while (status == BITCASK_OK && more) {
         status = walk_shard(&walk, bc_directory_at(directory, at), seek, key, key_size, &more);
@@ -67,6 +73,7 @@ bc_status bc_index_walk(const struct bc_index *index, enum bc_seek seek, const v
         if (at == (back ? 0 : directory->count - 1)) break;
         at = back ? at - 1 : at + 1;
     }
+    bc_rcu_read_unlock();
     return status;
 }
 

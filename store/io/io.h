@@ -90,6 +90,7 @@ struct bc_io_ops {
 struct bc_io {
     const struct bc_io_ops *ops;
     void *context;
+    bool background; /* a store may work on it behind its callers' backs; a simulated disk must repeat its runs */
     /* Counted by the bc_io_* functions, atomically; read them with bc_io_count(). */
     uint64_t bytes_read;
     uint64_t bytes_written;

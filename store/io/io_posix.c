@@ -274,7 +274,7 @@ static const struct bc_io_ops posix_ops = {
     .random = posix_random,
 };
 
-static struct bc_io posix = {.ops = &posix_ops};
+static struct bc_io posix = {.ops = &posix_ops, .background = true};
 
 struct bc_io *bc_io_posix(void)
 {
