@@ -135,6 +135,22 @@ static void windows(struct world *world)
     window_writes = bc_sim_calls(world->sim, BC_SIM_MAP_WRITE);
 }
 
+/* Each put is synced: zeros are written behind the log in advance, and no window is laid. */
+static void zeros(struct world *world)
+{
+    for (int i = 0; i < 16; i++) world_put(world, WORLD_ROOT, 20 + i % 6, BITCASK_DURABLE);
+    world_batch(world, WORLD_ROOT, (int[]){1, 2, 3, 4}, 3, 4, BITCASK_DURABLE);
+    world_put(world, WORLD_ROOT, 5, 0);
+    world_rotate(world, WORLD_ROOT);
+    for (int i = 0; i < 10; i++) world_put(world, WORLD_ROOT, 20 + i % 6, BITCASK_DURABLE);
+    world_delete(world, WORLD_ROOT, 20, BITCASK_DURABLE);
+    world_put(world, WORLD_ROOT, 6, 0);
+    world_close(world);
+    if (!world_open(world, false)) return;
+    for (int i = 0; i < 10; i++) world_put(world, WORLD_ROOT, 20 + i % 6, BITCASK_DURABLE);
+    world_put(world, WORLD_ROOT, 7, 0);
+}
+
 static uint64_t script_seed;
 
 static uint64_t number_of_scripts(void)
@@ -157,6 +173,7 @@ static void call_that_fails_harms_nothing_that_was_there(void)
     fail_everywhere("partitions", partitions, BITCASK_SYNC_OS, 60);
     fail_everywhere("moves", moves, BITCASK_SYNC_OS, 60);
     fail_everywhere("windows", windows, BITCASK_SYNC_OS, 1500);
+    fail_everywhere("zeros", zeros, BITCASK_SYNC_OS, 1500);
     for (uint64_t i = 0; i < number_of_scripts(); i++) {
         script_seed = crash_seed + i;
         fail_everywhere("random script", random_script, BITCASK_SYNC_OS, 60);
@@ -186,6 +203,11 @@ static void windows_survive_every_crash(void)
     crash_everywhere("windows", windows, BITCASK_SYNC_OS, 1500);
     CU_ASSERT(window_writes > 12);
     crash_everywhere("windows, always", windows, BITCASK_SYNC_ALWAYS, 1500);
+}
+
+static void zeros_written_in_advance_survive_every_crash(void)
+{
+    crash_everywhere("zeros", zeros, BITCASK_SYNC_OS, 1500);
 }
 
 static void partitions_survive_every_crash(void)
@@ -219,6 +241,7 @@ int main(void)
         {"batches are whole or absent after every crash", batches_are_whole_or_absent_after_every_crash},
         {"rotation survives every crash", rotation_survives_every_crash},
         {"windows survive every crash", windows_survive_every_crash},
+        {"zeros written in advance survive every crash", zeros_written_in_advance_survive_every_crash},
         {"partitions survive every crash", partitions_survive_every_crash},
         {"moved key is under one name after every crash", moved_key_is_under_one_name_after_every_crash},
         {"random scripts survive every crash", random_scripts_survive_every_crash},

@@ -115,6 +115,9 @@ struct bc_partition {
     struct bc_mapping *window;  /* what appends are copied into, or NULL; see window.c */
     uint64_t file_end;          /* where active ends on disk if a window was laid out behind its log, else less than that */
     bool no_window;             /* in this segment there is none any more */
+    uint64_t zeroed;            /* bytes of active whose blocks have been written, with zeros behind the log */
+    unsigned synced_often;      /* groups of appends, lately, each of which found all before it durable */
+    unsigned since_synced;      /* appends since the last one that did */
     uint64_t reserved;          /* bytes promised to later writes */
     uint64_t marked;            /* offset in active up to which some record says the log is durable */
     uint64_t carry_from;        /* carry_size bytes from this offset, the closing mark that was found at open, */
@@ -278,6 +281,9 @@ void bc_partition_free_slot(struct bc_partition *partition, uint32_t slot);
 
 /* Sees to it that the window covers the next `bytes` of the log, where that is of use and possible. */
 void bc_window_lay(struct bc_partition *partition, uint64_t bytes);
+
+/* Notes an append, for bc_window_lay(): whether it finds all before it durable. */
+void bc_window_note(struct bc_partition *partition, bool all_durable);
 
 /* Writes at offset of the active segment, through the window if it covers that. */
 bc_status bc_window_write(struct bc_partition *partition, const struct iovec *iov, int count, uint64_t offset);

@@ -124,7 +124,7 @@ static bc_status create_active(struct bc_partition *partition)
     partition->active = segment;
     partition->active_slot = slot;
     partition->next_segment_id++;
-    partition->allocated = partition->file_end = segment->end;
+    partition->allocated = partition->file_end = partition->zeroed = segment->end;
     partition->no_window = false;
     partition->marked = segment->end;
     partition->carry_size = 0;

@@ -282,6 +282,7 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
     int pieces;
 
     mark_size = state_durable(partition, mark, &first_flags);
+    bc_window_note(partition, first_flags != 0);
     lay_out(partition, writes, count, loose, partition->active->end + mark_size, encoded, &fronts_size);
     encoded[0].record.flags |= first_flags;
     if (fronts_size > sizeof small && !(fronts = malloc(fronts_size))) return BITCASK_NO_MEMORY;
