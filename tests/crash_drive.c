@@ -38,6 +38,27 @@ static uint64_t number_of_nested(void)
     return fixture_number("CRASH_NESTED", fixture_number("LONG", 0) ? 10 : FEW ? 1 : crash_merges ? 2 : 3);
 }
 
+/* Of the points at which to crash or to fail, one in so many is tried, from a random one on. What is played has one
+ * thread: the thread sanitizer has nothing to find there but time. */
+#if defined(__SANITIZE_THREAD__)
+#define EVERY 24
+#elif defined(__SANITIZE_ADDRESS__)
+#define EVERY 4
+#else
+#define EVERY 1
+#endif
+
+static uint64_t every(void)
+{
+    uint64_t number = fixture_number("CRASH_EVERY", fixture_number("LONG", 0) ? 1 : EVERY);
+    return number > 0 ? number : 1;
+}
+
+static uint64_t first_point(void)
+{
+    return 1 + crash_seed % every();
+}
+
 /* ---- what is done with each crashed disk ---- */
 
 /* The partition made last that is there, the root if there is no other. */
@@ -253,7 +274,8 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
     add_failure(world.failed);
     bc_sim_close(&sim);
     CU_ASSERT(changes > 10);
-    for (uint64_t n = 1; n <= changes && failures < FAILURES_SHOWN; n++) crash_at(name, play, &options, value_size, n);
+    for (uint64_t n = first_point(); n <= changes && failures < FAILURES_SHOWN; n += every())
+        crash_at(name, play, &options, value_size, n);
     CU_ASSERT_EQUAL(failures, 0);
 }
 
@@ -339,7 +361,8 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
     failures = 0;
     for (int kind = 0; kind < BC_SIM_CALLS; kind++) {
         /* A close that fails has closed; of reads every third will do. */
-        for (uint64_t n = 1; kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += kind == BC_SIM_PREAD ? 3 : 1)
+        uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every();
+        for (uint64_t n = first_point(); kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += step)
             if (!fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, errors[n % 3])) break;
     }
     CU_ASSERT_EQUAL(failures, 0);

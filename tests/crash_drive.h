@@ -1,4 +1,5 @@
 /* crash_drive.h - plays scripts of calls on the simulated disk: the power cut at every change of it, calls that fail.
+ * With a sanitizer, at one in CRASH_EVERY (4, the thread sanitizer 24; LONG=1: at every one).
  *
  * Each crash point leaves several disks: all that was done, only what was synced, random parts of the rest (CRASH_CUTS
  * of them: about 4, more with LONG=1, one with a sanitizer). On each: a reader opens it and changes nothing; a writer

@@ -67,8 +67,7 @@ run_tests() {
     printf '== %s: tests\n' "$name"
     # The thread sanitizer does not know its way in memory maps that are randomised too much.
     if [ "$name" = thread ] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
-    # Crashes are played by one thread: that sanitizer has nothing to find there but time.
-    if [ "$name" = thread ]; then prefix+=(env CRASH_CUTS=1 CRASH_NESTED=1 CRASH_SCRIPTS=1); fi
+    if [ "$name" = thread ]; then prefix+=(env CRASH_SCRIPTS=1); fi
     ${prefix[@]+"${prefix[@]}"} make -s --no-print-directory -C "$directory" -j "$(nproc)" VERBOSE=1 "$target"
     status=$?
     add_results "$directory"
