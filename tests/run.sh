@@ -2,7 +2,8 @@
 # Installs what is missing, builds out of tree and runs all tests; the last line says "N passed, N failed, N skipped".
 #
 # tests/run.sh [--sanitizers] [--long]
-#   --sanitizers  also build with address,undefined and with thread, and run the tests of these builds
+#   --sanitizers  also build with address,undefined and with thread, and run the tests of these builds, of the latter
+#                 those that have threads
 #   --long        more rounds in the random tests
 # BUILD: the build directory, default build/test in the repository. CI=true: as with --sanitizers, warnings are
 # errors, and the distribution is checked too.
@@ -59,7 +60,7 @@ add_results() {
 
 # run_tests NAME [configure option...]: builds and tests in $BUILD/NAME.
 run_tests() {
-    local directory=$BUILD/$1 name=$1 prefix=() before=$failed status
+    local directory=$BUILD/$1 name=$1 prefix=() before=$failed wanted=$target status
     shift
     printf '== %s: build\n' "$name"
     setup_build "$directory" ${configure_flags[@]+"${configure_flags[@]}"} "$@"
@@ -67,8 +68,8 @@ run_tests() {
     printf '== %s: tests\n' "$name"
     # The thread sanitizer does not know its way in memory maps that are randomised too much.
     if [ "$name" = thread ] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
-    if [ "$name" = thread ]; then prefix+=(env CRASH_SCRIPTS=1); fi
-    ${prefix[@]+"${prefix[@]}"} make -s --no-print-directory -C "$directory" -j "$(nproc)" VERBOSE=1 "$target"
+    if [ "$name" = thread ] && [ "$target" = check ]; then wanted=check-threads; fi
+    ${prefix[@]+"${prefix[@]}"} make -s --no-print-directory -C "$directory" -j "$(nproc)" VERBOSE=1 "$wanted"
     status=$?
     add_results "$directory"
     # make failed, but no test did: a test program does not build, say.
