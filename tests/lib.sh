@@ -294,14 +294,16 @@ show_daemon_log() {
     tail -n 15 "$TEST_DIR/daemon.log" | sed 's/^/     daemon: /'
 }
 
-# helper NAME: builds tests/NAME.c into TEST_DIR unless the build made it already. Prints the program's path.
+# helper NAME [SOURCE...]: builds tests/NAME.c, with other sources there, into TEST_DIR unless the build made it already.
+# Prints the program's path.
 helper() {
     local name=$1 place source=$TESTS_DIR/$1.c program
+    shift
     program=$TEST_DIR/$(basename "$name")
     for place in "./tests/$name" "./$name"; do
         [ ! -x "$place" ] || { printf '%s/%s\n' "$PWD" "${place#./}"; return 0; }
     done
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -o "$program" "$source" >"$program.log" 2>&1 || {
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -o "$program" "$source" "${@/#/$TESTS_DIR/}" >"$program.log" 2>&1 || {
         cat "$program.log" >&2
         return 1
     }

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# mount_exercise.sh [OPERATIONS] - random operations on a mount beside a copy in plain memory (tool_exercise.c), with clean
+# remounts and kills (-9) of the daemon in between.
+#
+# OPERATIONS: default 30,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the largest
+# files, default 3,000,000. DIRECTORY, of another filesystem: the same operations there must find nothing, which shows
+# that the checker demands nothing that they do not keep.
+
+# Functions are called by name, through check.
+# shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+require_fuse
+setup
+TOOL=$(helper tool_exercise exercise_model.c) || skip_all "no C compiler for tests/tool_exercise.c"
+SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
+RANDOM=$SEED
+OPERATIONS=${1:-$([ "$LONG" -eq 0 ] && echo 30000 || echo 1000000)}
+LARGEST=${LARGEST:-3000000}
+DIRECTORY=${DIRECTORY:-$TEST_DIR/plain}
+COMMIT_MS=(100 5 1000 0 30)
+echo "$TEST_NAME: SEED=$SEED, $OPERATIONS operations, files of up to $LARGEST bytes"
+
+plain_directory_has_no_findings() {
+    mkdir -p "$DIRECTORY"
+    "$TOOL" "$DIRECTORY" $((OPERATIONS / 10)) "$SEED" "$LARGEST"
+}
+
+# mount_again: each time under another commit_ms.
+mount_again() {
+    mounts=$((mounts + 1))
+    mount_store "$@" -o "commit_ms=${COMMIT_MS[mounts % 5]}"
+}
+
+# exercise PART KILL [OPTION...]: the tool works and asks for remounts and kills on its stdout; we answer on its stdin.
+exercise() {
+    local part=$1 kills=$2 what arg tool mounts=0
+    shift 2
+    rm -f "$TEST_DIR/answers" "$TEST_DIR/asked"
+    mkfifo "$TEST_DIR/answers" "$TEST_DIR/asked"
+    "$TOOL" "$MNT" $((OPERATIONS / part)) "$SEED" "$LARGEST" $((kills * 3 + 1000)) "$kills" \
+        <"$TEST_DIR/answers" >"$TEST_DIR/asked" 2>"$TEST_DIR/tool.err" &
+    tool=$!
+    exec 3>"$TEST_DIR/answers" 4<"$TEST_DIR/asked"
+    while read -r what arg <&4; do
+        case $what in
+        remount) unmount_store && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
+        # Nothing says that the daemon was not killed before the tool did what it does meanwhile; it allows for both.
+        kill) (exec 3>&- 4<&-; sleep "$(printf '0.%03d' "$arg")"; kill -9 "$(daemon_pid)") & ;;
+        revive) wait_daemon 137 && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
+        esac || { exec 3>&- 4<&-; break; }
+    done
+    exec 3>&- 4<&-
+    wait "$tool" || { cat "$TEST_DIR/tool.err"; show_daemon_log; return 1; }
+}
+
+# run PART LABEL KILLS [OPTION...]
+run() {
+    local part=$1 label=$2 kills=$3
+    shift 3
+    STORE=$TEST_DIR/store.$label
+    mount_store "$@" || die "$label: no mount"
+    check "$label: the files equal their models" exercise "$part" "$kills" "$@"
+    grep -q . "$TEST_DIR/check.out" && [ "$checks_failed" -gt 0 ] && die "$label: the run ended there"
+    check "$label: the store unmounts" unmount_store
+    check "$label: verify finds no damage" "$BITCASK" verify "$STORE"
+}
+
+check "a plain directory has no findings" plain_directory_has_no_findings
+run 2 remounts 0
+run 4 kills 500
+# Segments are full, and merges happen, all the time.
+run 4 tight 1000 -o segment_size=1M
+finish
