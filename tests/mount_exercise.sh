@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# mount_exercise.sh [OPERATIONS] - random operations on a mount beside a copy in plain memory (tool_exercise.c), with clean
-# remounts and kills (-9) of the daemon in between.
+# mount_exercise.sh [OPERATIONS] - random operations on a mount beside a copy in plain memory (tool_exercise.c), with
+# clean remounts and kills (-9) of the daemon in between.
 #
-# OPERATIONS: default 30,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the largest
-# files, default 3,000,000. DIRECTORY, of another filesystem: the same operations there must find nothing, which shows
-# that the checker demands nothing that they do not keep.
+# OPERATIONS: default 30,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the
+# largest files, default 3,000,000. DIRECTORY, of another filesystem: the same operations there must find nothing, which
+# shows that the checker demands nothing that they do not keep.
 
 # Functions are called by name, through check.
 # shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
