@@ -5,7 +5,9 @@
 #include "moves.h"
 #include "pending.h"
 #include "value_cache.h"
+#include "node_xattrs.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -42,11 +44,17 @@ static void add_times(const struct bcfs_inode *inode, bitcask_attrs *attrs)
     }
 }
 
+/* All of them, which may be none: the record will have these and no others. */
+static void add_xattrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
+{
+    attrs->present |= BITCASK_ATTR_XATTRS;
+    attrs->xattrs = inode->xattrs != NULL ? inode->xattrs->bytes : NULL;
+    attrs->xattrs_size = bcfs_xattrs_size(inode);
+}
+
 /* The attributes of a whole record. What is absent is what a reader would assume anyway. */
 static void fill_attrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
 {
-    const struct bcfs_pending *pending = inode->pending;
-
     add_times(inode, attrs);
     if (inode->mode == (S_IFREG | 0644)) attrs->present &= ~(uint32_t)BITCASK_ATTR_MODE;
     if (inode->atime_set && inode->atime_ns == inode->mtime_ns) attrs->present &= ~(uint32_t)BITCASK_ATTR_ATIME;
@@ -62,11 +70,8 @@ static void fill_attrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
         attrs->present |= BITCASK_ATTR_EXPIRY;
         attrs->expiry_ns = inode->expiry_ns;
     }
-    if (pending->xattrs != NULL) {
-        attrs->present |= BITCASK_ATTR_XATTRS;
-        attrs->xattrs = pending->xattrs;
-        attrs->xattrs_size = pending->xattrs_size;
-    }
+    assert(!bcfs_xattrs_unread(inode));
+    add_xattrs(inode, attrs);
 }
 
 /* Makes the file busy and notes what its record will say. False: there is nothing to commit, or more than `room`
@@ -88,6 +93,7 @@ static bool take(struct bcfs *fs, struct bcfs_inode *inode, uint64_t room, struc
             fill_attrs(inode, &item->attrs);
         } else {
             add_times(inode, &item->attrs);
+            if (inode->dirty & BCFS_DIRTY_XATTRS) add_xattrs(inode, &item->attrs);
         }
         item->held = inode->busy;
         if (!item->held) bcfs_set_busy(fs, inode, true);
@@ -105,7 +111,7 @@ static bitcask_status set_one(bitcask_partition *partition, struct item *item)
 {
     const struct bcfs_inode *inode = item->inode;
 
-    if (item->reserved > bitcask_record_bound(inode->name_size, inode->size, inode->pending->xattrs_size)) {
+    if (item->reserved > bitcask_record_bound(inode->name_size, inode->size, bcfs_xattrs_size(inode))) {
         item->reserved = 0;
     }
     if (item->reserved > 0) bitcask_unreserve(partition, item->reserved);
@@ -326,22 +332,50 @@ exit:
 
 /* ---- directories' attributes ---- */
 
+/* Notes what the record shall say; extended attributes, if they changed, are copied to *list, since they may change
+ * again while the record is written. */
+static bitcask_status take_dir_attrs(struct bcfs_inode *dir, bitcask_attrs *attrs, struct bcfs_xattr_list **list)
+{
+    size_t size = sizeof(**list) + bcfs_xattrs_size(dir);
+
+    add_times(dir, attrs);
+    if (!(dir->dirty & BCFS_DIRTY_XATTRS)) return BITCASK_OK;
+    add_xattrs(dir, attrs);
+    if (dir->xattrs != NULL) {
+        *list = malloc(size);
+        if (*list == NULL) return BITCASK_NO_MEMORY;
+        memcpy(*list, dir->xattrs, size);
+        attrs->xattrs = (*list)->bytes;
+    }
+    dir->dirty = 0;
+    return BITCASK_OK;
+}
+
 /* Writes what the directory's attributes are now. *moved: nothing was done, a queued move takes its record away. */
 static bitcask_status try_write_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir, bool *moved)
 {
     bitcask_attrs attrs = {0};
+    struct bcfs_xattr_list *list = NULL;
     bitcask_status status = BITCASK_OK;
 
     /* Its lock is held over the write, or an older snapshot of the attributes could be written after a newer one. */
     (void)pthread_rwlock_rdlock(&fs->nodes->tree);
     (void)pthread_mutex_lock(&dir->dir->lock);
-    (void)pthread_mutex_lock(&dir->lock);
-    add_times(dir, &attrs);
-    (void)pthread_mutex_unlock(&dir->lock);
     *moved = dir->state == BCFS_MOVED;
-    if (dir->state == BCFS_COMMITTED) status = bitcask_partition_set_attrs(dir->dir->partition, &attrs, 0);
+    if (dir->state == BCFS_COMMITTED) {
+        (void)pthread_mutex_lock(&dir->lock);
+        status = take_dir_attrs(dir, &attrs, &list);
+        (void)pthread_mutex_unlock(&dir->lock);
+        if (status == BITCASK_OK) status = bitcask_partition_set_attrs(dir->dir->partition, &attrs, 0);
+        if (status != BITCASK_OK && attrs.present & BITCASK_ATTR_XATTRS) {
+            (void)pthread_mutex_lock(&dir->lock);
+            dir->dirty |= BCFS_DIRTY_XATTRS;
+            (void)pthread_mutex_unlock(&dir->lock);
+        }
+    }
     (void)pthread_mutex_unlock(&dir->dir->lock);
     (void)pthread_rwlock_unlock(&fs->nodes->tree);
+    free(list);
     return status;
 }
 

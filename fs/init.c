@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -20,10 +21,15 @@ enum { MAX_WRITE = 1024 * 1024, MAX_BACKGROUND = 64 };
 /* The request that this thread read last. */
 static _Thread_local struct {
     bool kills_suid;
+    bool kills_sgid;
+    bool is_setxattr;
     bool is_init;
     uint64_t unique;
     uint32_t offered; /* INIT only: the kernel's flags */
 } current;
+
+/* Whether a SETXATTR comes in the long form. Written before the reply to INIT, after which the other requests come. */
+static atomic_bool setxattr_is_long;
 
 /* Where INIT stands. */
 static struct {
@@ -36,6 +42,11 @@ static struct {
 bool bcfs_request_kills_suid(void)
 {
     return current.kills_suid;
+}
+
+bool bcfs_request_kills_sgid(void)
+{
+    return current.kills_sgid;
 }
 
 /* ---- waiting for INIT ---- */
@@ -65,6 +76,24 @@ bool bcfs_init_wait(void)
 
 /* ---- requests ---- */
 
+/* A SETXATTR says in a longer form whether setgid must go. libfuse knows the shorter one only, so it gets that, once
+ * the words have been read. Returns the size of the request. */
+static size_t shorten_setxattr(char *bytes, size_t size)
+{
+    const size_t head = sizeof(struct fuse_in_header);
+    const size_t extra = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE;
+    struct fuse_setxattr_in in;
+    uint32_t length = 0;
+
+    if (!setxattr_is_long || size < head + sizeof in) return size;
+    memcpy(&in, bytes + head, sizeof in);
+    current.kills_sgid = (in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID) != 0;
+    memmove(bytes + head + FUSE_COMPAT_SETXATTR_IN_SIZE, bytes + head + sizeof in, size - head - sizeof in);
+    length = (uint32_t)(size - extra);
+    memcpy(bytes + offsetof(struct fuse_in_header, len), &length, sizeof length);
+    return length;
+}
+
 static void note_request(const char *bytes, size_t size)
 {
     memset(&current, 0, sizeof current);
@@ -83,6 +112,8 @@ static void note_request(const char *bytes, size_t size)
         struct fuse_setattr_in in;
         memcpy(&in, bytes, sizeof in);
         current.kills_suid = (in.valid & FATTR_KILL_SUIDGID) != 0;
+    } else if (header.opcode == FUSE_SETXATTR) {
+        current.is_setxattr = true;
     } else if (header.opcode == FUSE_INIT && size >= offsetof(struct fuse_init_in, flags2)) {
         struct fuse_init_in in = {0};
         memcpy(&in, bytes, offsetof(struct fuse_init_in, flags2));
@@ -95,8 +126,9 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *userdata)
 {
     (void)userdata;
     ssize_t got = read(fd, buffer, size);
-    if (got > 0) note_request(buffer, (size_t)got);
-    return got;
+    if (got <= 0) return got;
+    note_request(buffer, (size_t)got);
+    return current.is_setxattr ? (ssize_t)shorten_setxattr(buffer, (size_t)got) : got;
 }
 
 /* ---- replies ---- */
@@ -115,7 +147,8 @@ static bool complete_init_reply(const struct iovec *parts, int count)
     char *place = (char *)parts[1].iov_base + offsetof(struct fuse_init_out, flags);
     uint32_t flags = 0;
     memcpy(&flags, place, sizeof flags);
-    flags |= current.offered & (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2);
+    flags |= current.offered & (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT);
+    atomic_store(&setxattr_is_long, (flags & FUSE_SETXATTR_EXT) != 0);
     memcpy(place, &flags, sizeof flags);
     bcfs_log(BCFS_LOG_DEBUG, "INIT: offered flags 0x%08x, answered 0x%08x: PARALLEL_DIROPS %s, HANDLE_KILLPRIV_V2 %s",
              current.offered, flags, (flags & FUSE_PARALLEL_DIROPS) != 0 ? "on" : "off",
@@ -149,7 +182,11 @@ void bcfs_init_op(void *userdata, struct fuse_conn_info *conn)
      * whose second version is set in the reply; the locks, which the kernel keeps locally when nobody wants them;
      * READDIRPLUS_AUTO, which would look up one by one the names after a listing's first block. */
     unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-                    FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_CACHE_SYMLINKS;
+                    FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_CACHE_SYMLINKS |
+                    FUSE_CAP_DONT_MASK;
+
+    /* The umask counts only where the directory has no default ACL, which the daemon alone knows. */
+    if (fs->options.acl) want |= FUSE_CAP_POSIX_ACL;
 
     /* Beside a writer, pages must go when size or mtime show that the file changed. Where nobody but the daemon
      * changes the store nothing has to go: with AUTO_INVAL_DATA each append would drop the whole file's pages. */

@@ -177,6 +177,7 @@ static void free_inode(struct bcfs *fs, struct bcfs_inode *inode)
         free(inode->dir);
     }
     bcfs_control_free(inode->control);
+    free(inode->xattrs);
     (void)pthread_mutex_destroy(&inode->lock);
     free(inode->name);
     free(inode);

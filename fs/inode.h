@@ -29,11 +29,12 @@ enum bcfs_state {
 };
 
 /* What changed since the last commit. */
-enum { BCFS_DIRTY_CONTENT = 1u << 0, BCFS_DIRTY_ATTRS = 1u << 1 };
+enum { BCFS_DIRTY_CONTENT = 1u << 0, BCFS_DIRTY_ATTRS = 1u << 1, BCFS_DIRTY_XATTRS = 1u << 2 };
 
-struct bcfs_pending; /* pending.h: a file's content in memory */
-struct bcfs_move;    /* moves.h */
-struct bcfs_control; /* control.h */
+struct bcfs_pending;    /* pending.h: a file's content in memory */
+struct bcfs_xattr_list; /* xattr_list.h */
+struct bcfs_move;       /* moves.h */
+struct bcfs_control;    /* control.h */
 struct bcfs_dir;
 
 struct bcfs_inode {
@@ -49,8 +50,8 @@ struct bcfs_inode {
     bool stale;                /* NEW: the log still has the record of a file that this one replaced; likewise */
 
     bool busy;       /* being committed, renamed or unlinked: nothing may change. lock and dirty_lock */
-    uint8_t dirty;   /* BCFS_DIRTY_*; lock */
-    bool has_xattrs; /* the committed record has extended attributes; lock, as all below */
+    uint8_t dirty;   /* BCFS_DIRTY_*; of a directory BCFS_DIRTY_XATTRS alone; lock */
+    bool has_xattrs; /* it has extended attributes; lock, as all below */
     bool atime_set;  /* atime_ns counts; else atime is mtime */
     uint32_t mode;   /* type and permissions */
     uint32_t uid;
@@ -62,6 +63,8 @@ struct bcfs_inode {
     int64_t atime_ns;
     int64_t expiry_ns; /* 0: none */
     uint64_t ino;      /* fixed before the node is in a table */
+
+    struct bcfs_xattr_list *xattrs; /* these, owned; NULL: none, or not read (node_xattrs.h) */
 
     struct bcfs_dir *dir;         /* directories of the store; fixed */
     struct bcfs_control *control; /* nodes below .bitcask; owned, fixed */

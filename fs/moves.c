@@ -3,6 +3,7 @@
 
 #include "dirty.h"
 #include "log.h"
+#include "node_xattrs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 
 uint64_t bcfs_move_bound(const struct bcfs_inode *inode, size_t name_size)
 {
-    return 2 * bitcask_record_bound(name_size, inode->size, 0);
+    size_t xattrs_size = bcfs_xattrs_unread(inode) ? BITCASK_XATTRS_MAX : bcfs_xattrs_size(inode);
+
+    return 2 * bitcask_record_bound(name_size, inode->size, xattrs_size);
 }
 
 struct bcfs_move *bcfs_move_prepare(struct bcfs_inode *inode, struct bcfs_inode *from, const char *from_name,

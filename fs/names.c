@@ -4,6 +4,7 @@
 #include "dirty.h"
 #include "pending.h"
 #include "value_cache.h"
+#include "node_xattrs.h"
 
 static bitcask_status node_from_record(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                                        const bitcask_entry *entry, struct bcfs_inode **result)
@@ -79,6 +80,11 @@ bitcask_status bcfs_name_hold(struct bcfs *fs, struct bcfs_inode *inode)
     if (inode->dir != NULL) return BITCASK_OK;
     (void)pthread_mutex_lock(&inode->lock);
     if (inode->state == BCFS_COMMITTED) status = bcfs_content_pin(inode);
+    /* The extended attributes are in the pinned value, if there is one. A record that cannot be read may be deleted. */
+    if (status == BITCASK_OK && inode->state == BCFS_COMMITTED &&
+        (inode->pending == NULL || inode->pending->value == NULL)) {
+        (void)bcfs_xattrs_load(inode);
+    }
     if (status == BITCASK_OK) bcfs_set_busy(fs, inode, true);
     (void)pthread_mutex_unlock(&inode->lock);
     return status;
@@ -109,7 +115,6 @@ struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, i
     *refs = bcfs_dirty_clear(fs, inode) ? 1 : 0;
     inode->state = BCFS_UNLINKED;
     inode->stale = false;
-    inode->has_xattrs = false; /* nobody will put them again */
     inode->ctime_ns = now_ns;
     /* Content that memory alone has stays until the node goes. */
     if (inode->pending != NULL && inode->pending->value == NULL) bcfs_cache_remove(fs, inode);

@@ -70,9 +70,15 @@ void bcfs_unlock_dir(struct bcfs *fs, struct bcfs_inode *dir);
 /* The name every directory has and no listing shows: control.h. */
 bool bcfs_name_is_reserved(const char *name);
 
-/* Clears setuid, and setgid where the group may execute, if the request being handled says so, or `always`. Not those
- * of directories. inode->lock is held. */
-void bcfs_kill_suid(struct bcfs_inode *inode, bool always);
+/* Clears setuid and setgid, not those of directories, if the request being handled says so, or `always`. Setgid where
+ * the group may not execute stays for those who may keep it (caller.h). inode->lock is held. */
+void bcfs_kill_suid(fuse_req_t req, struct bcfs_inode *inode, bool always);
+
+#define BCFS_CAPABILITY "security.capability"
+
+/* Takes security.capability away: it was given to other content, or under another owner. Returns the flags that
+ * bcfs_dirty_mark() is to get for it. The list of attributes was loaded, inode->lock is held. */
+unsigned bcfs_kill_capability(struct bcfs_inode *inode);
 
 /* Like bcfs_lock_idle(), for an operation on the content: a queued move of the node is completed first. On failure
  * the lock is not held. */

@@ -6,14 +6,17 @@
  */
 #include "ops.h"
 
+#include "acl.h"
 #include "commit.h"
 #include "control.h"
 #include "log.h"
 #include "moves.h"
 #include "names.h"
+#include "node_xattrs.h"
 #include "pending.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- shared ---- */
@@ -143,11 +146,50 @@ struct wanted {
     uint32_t uid;
     uint32_t gid;
     int64_t now_ns;
+    struct bcfs_xattr_list *xattrs; /* the ACLs it inherits; owned */
 };
 
-static void describe(fuse_req_t req, struct bcfs_inode *parent, struct wanted *wanted)
+/* Puts the ACLs that come from a directory's default one into wanted, and takes out of the mode what these, or without
+ * them the umask, do not allow. The parent's lock is held. */
+static bitcask_status inherit(const struct bcfs *fs, struct bcfs_inode *parent, mode_t umask, struct wanted *wanted)
+{
+    struct bcfs_xattr found;
+    uint8_t *acl = NULL;
+    uint32_t mode = wanted->mode;
+    bool says_all = false;
+    bitcask_status status = BITCASK_OK;
+
+    if (S_ISLNK(wanted->mode)) return BITCASK_OK;
+    if (fs->options.acl) status = bcfs_xattrs_load(parent);
+    if (status != BITCASK_OK) return status;
+    if (!fs->options.acl || !bcfs_xattrs_find(parent, BCFS_ACL_DEFAULT, &found) ||
+        !bcfs_acl_check(found.value, found.value_size)) {
+        wanted->mode &= ~umask;
+        return BITCASK_OK;
+    }
+    acl = malloc(found.value_size);
+    if (acl == NULL) return BITCASK_NO_MEMORY;
+    memcpy(acl, found.value, found.value_size);
+    says_all = bcfs_acl_inherit(acl, found.value_size, &mode);
+    wanted->mode = mode;
+    if (S_ISDIR(mode)) {
+        status = bcfs_xattr_list_change(NULL, 0, BCFS_ACL_DEFAULT, found.value, found.value_size, &wanted->xattrs);
+    }
+    if (status == BITCASK_OK && !says_all) {
+        struct bcfs_xattr_list *first = wanted->xattrs;
+
+        status = bcfs_xattr_list_change(first != NULL ? first->bytes : NULL, first != NULL ? first->size : 0,
+                                        BCFS_ACL_ACCESS, acl, found.value_size, &wanted->xattrs);
+        free(first);
+    }
+    free(acl);
+    return status;
+}
+
+static bitcask_status describe(fuse_req_t req, struct bcfs_inode *parent, struct wanted *wanted)
 {
     const struct fuse_ctx *context = fuse_req_ctx(req);
+    bitcask_status status = BITCASK_OK;
 
     wanted->name_size = strlen(wanted->name);
     wanted->uid = context->uid;
@@ -158,7 +200,9 @@ static void describe(fuse_req_t req, struct bcfs_inode *parent, struct wanted *w
         wanted->gid = parent->gid;
         if (S_ISDIR(wanted->mode)) wanted->mode |= S_ISGID;
     }
+    status = inherit(bcfs_of(req), parent, context->umask, wanted);
     (void)pthread_mutex_unlock(&parent->lock);
+    return status;
 }
 
 /* OK: the name is free and may be used. The directory is locked. *concerned: a queued move has to be completed
@@ -180,7 +224,7 @@ static bitcask_status check_free(struct bcfs *fs, struct bcfs_inode *parent, con
     return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
 }
 
-static void set_attrs(struct bcfs_inode *inode, const struct wanted *wanted)
+static void set_attrs(struct bcfs_inode *inode, struct wanted *wanted)
 {
     inode->mode = wanted->mode;
     inode->uid = wanted->uid;
@@ -188,10 +232,12 @@ static void set_attrs(struct bcfs_inode *inode, const struct wanted *wanted)
     inode->rdev = (uint32_t)wanted->rdev;
     inode->mtime_ns = wanted->now_ns;
     inode->ctime_ns = wanted->now_ns;
+    (void)bcfs_xattrs_swap(inode, wanted->xattrs);
+    wanted->xattrs = NULL;
 }
 
 /* Makes a file in memory, with its room reserved; the directory is locked. */
-static bitcask_status make_file(struct bcfs *fs, struct bcfs_inode *parent, const struct wanted *wanted,
+static bitcask_status make_file(struct bcfs *fs, struct bcfs_inode *parent, struct wanted *wanted,
                                 struct bcfs_inode **result)
 {
     uint64_t ino = bitcask_derived_ino(parent->dir->partition, wanted->name, wanted->name_size);
@@ -226,7 +272,7 @@ static bitcask_status make_file(struct bcfs *fs, struct bcfs_inode *parent, cons
 }
 
 /* Makes a directory, in the log at once; the parent is locked. */
-static bitcask_status make_dir(struct bcfs *fs, struct bcfs_inode *parent, const struct wanted *wanted,
+static bitcask_status make_dir(struct bcfs *fs, struct bcfs_inode *parent, struct wanted *wanted,
                                struct bcfs_inode **result)
 {
     bitcask_attrs attrs = {0};
@@ -241,6 +287,11 @@ static bitcask_status make_dir(struct bcfs *fs, struct bcfs_inode *parent, const
     attrs.gid = wanted->gid;
     attrs.mtime_ns = wanted->now_ns;
     attrs.ctime_ns = wanted->now_ns;
+    if (wanted->xattrs != NULL) {
+        attrs.present |= BITCASK_ATTR_XATTRS;
+        attrs.xattrs = wanted->xattrs->bytes;
+        attrs.xattrs_size = wanted->xattrs->size;
+    }
     status = bitcask_partition_create(parent->dir->partition, wanted->name, wanted->name_size, &attrs, 0, &partition);
     if (status == BITCASK_OK) status = bitcask_partition_stat(partition, &entry);
     if (status == BITCASK_OK) {
@@ -270,8 +321,9 @@ static void make(fuse_req_t req, fuse_ino_t parent_id, struct wanted *wanted)
     bool concerned = false;
     bitcask_status status = BITCASK_OK;
 
-    describe(req, parent, wanted);
-    status = fs->options.read_only ? BITCASK_READ_ONLY : bitcask_check_name(wanted->name, wanted->name_size);
+    status = describe(req, parent, wanted);
+    if (status == BITCASK_OK) status = bitcask_check_name(wanted->name, wanted->name_size);
+    if (fs->options.read_only) status = BITCASK_READ_ONLY;
     do {
         if (concerned) status = bcfs_moves_complete(fs);
         if (status != BITCASK_OK) break;
@@ -284,6 +336,7 @@ static void make(fuse_req_t req, fuse_ino_t parent_id, struct wanted *wanted)
         if (status == BITCASK_OK && !concerned) bcfs_touch_dir(fs, parent, wanted->now_ns);
         bcfs_unlock_dir(fs, parent);
     } while (status == BITCASK_OK && concerned);
+    free(wanted->xattrs);
     if (status == BITCASK_OK) {
         status = bcfs_commit_if_asked(fs, inode);
         if (status != BITCASK_OK) bcfs_inode_unref(fs, inode, 1);

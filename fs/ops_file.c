@@ -5,10 +5,12 @@
  */
 #include "ops.h"
 
+#include "caller.h"
 #include "commit.h"
 #include "control.h"
 #include "init.h"
 #include "moves.h"
+#include "node_xattrs.h"
 #include "pending.h"
 #include "value_cache.h"
 
@@ -40,11 +42,18 @@ bitcask_status bcfs_take_error(struct bcfs_inode *inode)
     return error;
 }
 
-void bcfs_kill_suid(struct bcfs_inode *inode, bool always)
+void bcfs_kill_suid(fuse_req_t req, struct bcfs_inode *inode, bool always)
 {
     if ((!always && !bcfs_request_kills_suid()) || inode->dir != NULL) return;
     inode->mode &= ~(uint32_t)S_ISUID;
-    if (inode->mode & S_IXGRP) inode->mode &= ~(uint32_t)S_ISGID;
+    if (!(inode->mode & S_ISGID)) return;
+    if (!(inode->mode & S_IXGRP) && bcfs_caller_keeps_setgid(req, inode->gid)) return;
+    inode->mode &= ~(uint32_t)S_ISGID;
+}
+
+unsigned bcfs_kill_capability(struct bcfs_inode *inode)
+{
+    return bcfs_xattrs_drop(inode, BCFS_CAPABILITY) ? BCFS_DIRTY_XATTRS : 0;
 }
 
 /* State belongs to the node, so there is nothing to open. After this answer the kernel does not ask again, neither to
@@ -172,8 +181,8 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
         if (status == BITCASK_OK && size > 0) {
             inode->mtime_ns = bcfs_now_ns(fs);
             inode->ctime_ns = inode->mtime_ns;
-            bcfs_kill_suid(inode, false);
-            bcfs_dirty_mark(fs, inode, BCFS_DIRTY_CONTENT);
+            bcfs_kill_suid(req, inode, false);
+            bcfs_dirty_mark(fs, inode, BCFS_DIRTY_CONTENT | bcfs_kill_capability(inode));
         }
         (void)pthread_mutex_unlock(&inode->lock);
     }
@@ -191,6 +200,11 @@ static bitcask_status allocate(struct bcfs *fs, struct bcfs_inode *inode, bool k
     bool grows = false;
 
     if (status != BITCASK_OK) return status;
+    status = bcfs_xattrs_load(inode);
+    if (status != BITCASK_OK) {
+        (void)pthread_mutex_unlock(&inode->lock);
+        return status;
+    }
     if (keep_size || end <= inode->size) {
         status = bcfs_content_reserve(inode, end > inode->size ? end : inode->size);
     } else {
@@ -201,7 +215,7 @@ static bitcask_status allocate(struct bcfs *fs, struct bcfs_inode *inode, bool k
         /* Also where the size stays: programs that watch a file see it this way on other filesystems. */
         inode->mtime_ns = bcfs_now_ns(fs);
         inode->ctime_ns = inode->mtime_ns;
-        bcfs_dirty_mark(fs, inode, grows ? BCFS_DIRTY_CONTENT : BCFS_DIRTY_ATTRS);
+        bcfs_dirty_mark(fs, inode, (grows ? BCFS_DIRTY_CONTENT : BCFS_DIRTY_ATTRS) | bcfs_kill_capability(inode));
     }
     (void)pthread_mutex_unlock(&inode->lock);
     return status == BITCASK_OK ? bcfs_commit_if_asked(fs, inode) : status;

@@ -1,9 +1,12 @@
 /* ops_meta.c - requests about attributes: stat, chmod and the like, symlinks' targets, statfs. */
 #include "ops.h"
 
+#include "acl.h"
+#include "caller.h"
 #include "commit.h"
 #include "control.h"
 #include "moves.h"
+#include "node_xattrs.h"
 #include "pending.h"
 
 #include <errno.h>
@@ -72,9 +75,49 @@ static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned
     return bcfs_content_resize(inode, size);
 }
 
-/* Changes what to_set says. On failure nothing has changed. */
-static bitcask_status change(struct bcfs *fs, struct bcfs_inode *inode, const struct stat *attr, int to_set)
+/* Sets the permissions, in the access ACL too if there is one. Returns the flags for what changed beside them. */
+static unsigned set_mode(const struct bcfs *fs, struct bcfs_inode *inode, mode_t mode)
 {
+    struct bcfs_xattr acl;
+
+    inode->mode = (inode->mode & S_IFMT) | (mode & 07777);
+    if (!fs->options.acl || !bcfs_xattrs_find(inode, BCFS_ACL_ACCESS, &acl)) return 0;
+    if (!bcfs_acl_check(acl.value, acl.value_size)) return 0;
+    bcfs_acl_chmod((void *)(uintptr_t)acl.value, acl.value_size, inode->mode);
+    return BCFS_DIRTY_XATTRS;
+}
+
+/* Whether there is something that a write by the caller would take away. The list of attributes was loaded. */
+static bool has_privileges(fuse_req_t req, const struct bcfs_inode *inode)
+{
+    struct bcfs_xattr capability;
+
+    if (inode->mode & S_ISUID || bcfs_xattrs_find(inode, BCFS_CAPABILITY, &capability)) return true;
+    if (!(inode->mode & S_ISGID)) return false;
+    return inode->mode & S_IXGRP || !bcfs_caller_keeps_setgid(req, inode->gid);
+}
+
+/* A SETATTR that sets nothing comes from a write or an allocation, and means that privileges go; but from a chown(2)
+ * that names neither owner nor group too. With it nobody shall take the privileges from a file that he may not write.
+ */
+static bool may_strip(fuse_req_t req, const struct bcfs_inode *inode, int to_set)
+{
+    uid_t uid = fuse_req_ctx(req)->uid;
+
+    if ((to_set & ~FUSE_SET_ATTR_CTIME) != 0 || inode->dir != NULL) return true;
+    if (!has_privileges(req, inode)) return true;
+    if (uid == 0 || uid == inode->uid || inode->mode & S_IWOTH) return true;
+    if (!(inode->mode & S_IWGRP)) return false;
+    /* Where there is an ACL these bits are its mask: whom it names is not looked at. */
+    return inode->has_xattrs || bcfs_caller_in_group(req, inode->gid);
+}
+
+/* Changes what to_set says. On failure nothing has changed. The list of attributes was loaded. */
+static bitcask_status change(fuse_req_t req, struct bcfs_inode *inode, const struct stat *attr, int to_set)
+{
+    struct bcfs *fs = bcfs_of(req);
+    bool sets_nothing = (to_set & ~FUSE_SET_ATTR_CTIME) == 0;
+    bool sets_owner = (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
     bitcask_status status = BITCASK_OK;
     unsigned flags = BCFS_DIRTY_ATTRS;
 
@@ -86,16 +129,21 @@ static bitcask_status change(struct bcfs *fs, struct bcfs_inode *inode, const st
         status = bcfs_content_reserve(inode, inode->size);
     }
     if (status != BITCASK_OK) return status;
-    if (to_set & FUSE_SET_ATTR_MODE) inode->mode = (inode->mode & S_IFMT) | (attr->st_mode & 07777);
-    if (to_set & FUSE_SET_ATTR_UID) inode->uid = attr->st_uid;
-    if (to_set & FUSE_SET_ATTR_GID) inode->gid = attr->st_gid;
+    if (to_set & FUSE_SET_ATTR_MODE) flags |= set_mode(fs, inode, attr->st_mode);
     /* A SETATTR that sets nothing is what is left of "remove the privileges" when someone without CAP_FSETID writes to
      * or allocates in a setuid file. The WRITE behind it says so too, but its reply carries no mode, and the kernel
      * would go on with the old one: a program that anybody wrote to would still run as its owner. An allocation says
      * so nowhere else. */
-    bcfs_kill_suid(inode, (to_set & ~FUSE_SET_ATTR_CTIME) == 0);
+    bcfs_kill_suid(req, inode, sets_nothing);
+    if (to_set & FUSE_SET_ATTR_UID) inode->uid = attr->st_uid;
+    if (to_set & FUSE_SET_ATTR_GID) inode->gid = attr->st_gid;
     set_times(inode, attr, to_set, bcfs_now_ns(fs));
-    if (inode->dir == NULL) bcfs_dirty_mark(fs, inode, flags);
+    if (inode->dir != NULL) {
+        inode->dirty = (uint8_t)(inode->dirty | (flags & BCFS_DIRTY_XATTRS));
+        return BITCASK_OK;
+    }
+    if (sets_owner || sets_nothing || to_set & FUSE_SET_ATTR_SIZE) flags |= bcfs_kill_capability(inode);
+    bcfs_dirty_mark(fs, inode, flags);
     return BITCASK_OK;
 }
 
@@ -105,6 +153,7 @@ void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
     struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
     bool sets_size = (to_set & FUSE_SET_ATTR_SIZE) != 0;
     bitcask_status status = BITCASK_OK;
+    bool refused = false;
     struct stat result;
 
     (void)info;
@@ -120,15 +169,21 @@ void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
         (void)fuse_reply_err(req, inode->dir != NULL ? EISDIR : attr->st_size < 0 ? EINVAL : EFBIG);
         return;
     }
-    if (sets_size) {
+    bcfs_lock_idle(fs, inode);
+    if (inode->state == BCFS_MOVED && (sets_size || bcfs_xattrs_unread(inode))) {
+        (void)pthread_mutex_unlock(&inode->lock);
         status = bcfs_lock_settled(fs, inode);
-    } else {
-        bcfs_lock_idle(fs, inode);
     }
     if (status == BITCASK_OK) {
-        status = change(fs, inode, attr, to_set);
+        status = bcfs_xattrs_load(inode);
+        refused = !may_strip(req, inode, to_set);
+        if (status == BITCASK_OK && !refused) status = change(req, inode, attr, to_set);
         bcfs_inode_stat(inode, &result);
         (void)pthread_mutex_unlock(&inode->lock);
+    }
+    if (refused) {
+        (void)fuse_reply_err(req, EPERM);
+        return;
     }
     if (status == BITCASK_OK && inode->dir != NULL) bcfs_dirty_mark_dir(fs, inode, true);
     if (status == BITCASK_OK) status = bcfs_commit_if_asked(fs, inode);

@@ -175,6 +175,10 @@ static bool parse_word(struct bcfs_options *options, const char *word)
         options->allow_other = true;
         return true;
     }
+    if (strcmp(word, "acl") == 0 || strcmp(word, "noacl") == 0) {
+        options->acl = word[0] == 'a';
+        return true;
+    }
     if (strcmp(word, "debug") == 0) {
         options->debug = options->foreground = true;
         return true;
@@ -215,6 +219,7 @@ static const char DOC[] =
     "Words of -o, joined by commas:\n"
     "  ro, rw               read-only, also beside a running writer\n"
     "  allow_other          let other users in\n"
+    "  acl, noacl           whether POSIX ACLs are kept and count (acl)\n"
     "  sync=always          every change is on the disk when its call returns\n"
     "  sync=interval=MS     ... or at most MS milliseconds after its commit (1000)\n"
     "  sync=os              ... or when the system sees fit, and at fsync\n"
@@ -285,6 +290,7 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->sync_interval_ms = 1000;
     options->commit_ms = 100;
     options->scheduler = true;
+    options->acl = true;
     argp_err_exit_status = EXIT_FAILURE;
 
     struct parse_state parse = {.options = options, .failed = false};

@@ -20,6 +20,7 @@ struct bcfs_options {
     bool debug;         /* -d: print every request; implies foreground */
     bool read_only;     /* ro: the store is opened read-only as well */
     bool allow_other;   /* users other than the one that mounts may enter */
+    bool acl;           /* POSIX ACLs are kept and count */
 
     bitcask_sync_policy sync;
     unsigned sync_interval_ms; /* counts for BITCASK_SYNC_INTERVAL */

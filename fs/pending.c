@@ -3,6 +3,7 @@
 
 #include "moves.h"
 #include "value_cache.h"
+#include "node_xattrs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,6 @@ void bcfs_pending_free(struct bcfs_inode *inode)
 
     if (pending == NULL) return;
     release_content(pending);
-    free(pending->xattrs);
     free(pending);
     inode->pending = NULL;
 }
@@ -52,6 +52,7 @@ void bcfs_pending_drop(struct bcfs *fs, struct bcfs_inode *inode)
     }
     if (inode->state == BCFS_NEW) return;
     release_content(pending);
+    bcfs_xattrs_rest(inode);
     if (pending->error == BITCASK_OK && pending->reserved == 0) bcfs_pending_free(inode);
 }
 
@@ -94,12 +95,11 @@ bitcask_status bcfs_content_load(struct bcfs_inode *inode)
 {
     struct bcfs_pending *pending = NULL;
     bitcask_status status = BITCASK_OK;
-    bitcask_entry entry;
 
     if (!bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
     pending = inode->pending;
     if (pending->loaded) return BITCASK_OK;
-    if (inode->size == 0 && !inode->has_xattrs) {
+    if (inode->size == 0) {
         pending->loaded = true;
         return BITCASK_OK;
     }
@@ -112,21 +112,8 @@ bitcask_status bcfs_content_load(struct bcfs_inode *inode)
         status = bitcask_pin(partition, name, name_size, &pending->value);
     }
     if (status == BITCASK_OK) status = bitcask_value_load(pending->value);
-    if (status == BITCASK_OK) {
-        bitcask_value_entry(pending->value, &entry);
-        /* The record is not the one this node was made from; only a read-only mount beside a writer sees that. */
-        if (bitcask_value_size(pending->value) != inode->size) status = BITCASK_IO;
-    }
-    if (status == BITCASK_OK && inode->has_xattrs && pending->xattrs == NULL && entry.attrs.xattrs_size > 0 &&
-        entry.attrs.xattrs != NULL) {
-        pending->xattrs = malloc(entry.attrs.xattrs_size);
-        if (pending->xattrs == NULL) {
-            status = BITCASK_NO_MEMORY;
-        } else {
-            memcpy(pending->xattrs, entry.attrs.xattrs, entry.attrs.xattrs_size);
-            pending->xattrs_size = entry.attrs.xattrs_size;
-        }
-    }
+    /* The record is not the one this node was made from; only a read-only mount beside a writer sees that. */
+    if (status == BITCASK_OK && bitcask_value_size(pending->value) != inode->size) status = BITCASK_IO;
     if (status != BITCASK_OK) {
         if (inode->state != BCFS_UNLINKED) bitcask_value_unpin(&pending->value);
         return status;
@@ -190,7 +177,7 @@ bitcask_status bcfs_content_reserve(struct bcfs_inode *inode, uint64_t size)
     if (inode->state == BCFS_UNLINKED) return BITCASK_OK;
     if (!bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
     pending = inode->pending;
-    bound = bitcask_record_bound(inode->name_size, size, pending->xattrs_size);
+    bound = bitcask_record_bound(inode->name_size, size, bcfs_xattrs_size(inode));
     if (bound <= pending->reserved) return BITCASK_OK;
     status = bitcask_reserve(inode->parent->dir->partition, bound - pending->reserved);
     if (status == BITCASK_OK) pending->reserved = bound;
@@ -210,13 +197,14 @@ bitcask_status bcfs_content_write(struct bcfs_inode *inode, const void *bytes, s
     size_t old_size = (size_t)inode->size;
     size_t end = (size_t)offset + size;
     size_t new_size = end > old_size ? end : old_size;
-    bool whole = offset == 0 && end >= old_size && !inode->has_xattrs;
+    bool whole = offset == 0 && end >= old_size;
     bitcask_status status = BITCASK_OK;
 
     if (size == 0) return BITCASK_OK;
     if (!bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
     pending = inode->pending;
     if (!whole) status = bcfs_content_load(inode);
+    if (status == BITCASK_OK) status = bcfs_xattrs_load(inode);
     if (status == BITCASK_OK) status = bcfs_content_reserve(inode, new_size);
     if (status == BITCASK_OK) status = own_content(pending, whole ? 0 : old_size, new_size);
     if (status != BITCASK_OK) return status;
@@ -236,7 +224,8 @@ bitcask_status bcfs_content_resize(struct bcfs_inode *inode, uint64_t size)
 
     if (!bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
     pending = inode->pending;
-    if (keep > 0 || inode->has_xattrs) status = bcfs_content_load(inode);
+    if (keep > 0) status = bcfs_content_load(inode);
+    if (status == BITCASK_OK) status = bcfs_xattrs_load(inode);
     if (status == BITCASK_OK) status = bcfs_content_reserve(inode, size);
     if (status == BITCASK_OK && size == 0) {
         release_content(pending);

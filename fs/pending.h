@@ -22,8 +22,6 @@ struct bcfs_pending {
     size_t capacity;      /* of data if it is our own; else 0 */
     bitcask_value *value; /* pinned: where data lies, or will lie when loaded; NULL: data is our own */
     bool loaded;
-    void *xattrs; /* of the committed record: a commit of content puts them again. NULL: none, or not read */
-    size_t xattrs_size;
     uint64_t reserved;    /* bytes reserved in the parent's partition */
     bitcask_status error; /* of a commit that failed, until someone was told */
 

@@ -108,7 +108,10 @@ static char *mount_options(const struct bcfs_options *options)
     size_t size = 0;
     FILE *list = open_memstream(&text, &size);
     if (list == NULL) return NULL;
-    fputs(options->read_only ? "default_permissions,ro" : "default_permissions,rw", list);
+    fputs(options->read_only ? "ro" : "rw", list);
+    /* Where only root can enter and there are no ACLs they would decide nothing, and cost a GETATTR of the directory
+     * after each change in it. */
+    if (options->acl || options->allow_other || geteuid() != 0) fputs(",default_permissions", list);
     fputs(",subtype=bitcaskfs", list);
     if (options->allow_other) fputs(",allow_other", list);
     if (options->kernel_flags != NULL) fprintf(list, ",%s", options->kernel_flags);

@@ -1,13 +1,17 @@
-/* xattrs.c - requests about extended attributes: the figures of a directory, the place of a file's record.
+/* xattrs.c - requests about extended attributes: what users keep, the figures of a directory, the place of a record.
  *
- * Attributes of users are not kept yet. Those named user.bitcask.* are asked of the store each time, cannot be changed,
- * and are not listed, so that no cp -a or tar copies them; only .bitcask lists those of its directory, for getfattr -d.
+ * user.*, trusted.*, security.* and ACLs are kept with the file. Who may see and change them the kernel decides; what
+ * goes with an ACL is done here. Those named user.bitcask.* are asked of the store each time, cannot be changed, and
+ * are not listed, so that no cp -a or tar copies them; only .bitcask lists those of its directory, for getfattr -d.
  */
 #include "ops.h"
 
+#include "acl.h"
 #include "commit.h"
 #include "control.h"
+#include "init.h"
 #include "moves.h"
+#include "node_xattrs.h"
 #include "pending.h"
 
 #include <errno.h>
@@ -15,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 #define PREFIX "user.bitcask."
 #define PREFIX_SIZE (sizeof(PREFIX) - 1)
@@ -144,15 +149,46 @@ static bitcask_status read_location(struct bcfs *fs, struct bcfs_inode *inode, c
     return status;
 }
 
-/* ---- the four requests ---- */
+/* ---- what users keep ---- */
 
 static bool is_ours(const char *name)
 {
     return strncmp(name, PREFIX, PREFIX_SIZE) == 0;
 }
 
+/* 0, or what ext4 says to such a name, whatever is asked. */
+static int check_name(const struct bcfs *fs, const char *name)
+{
+    static const char *const spaces[] = {"user.", "trusted.", "security."};
+
+    if (bcfs_acl_is_name(name)) return fs->options.acl ? 0 : EOPNOTSUPP;
+    for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++) {
+        size_t size = strlen(spaces[i]);
+
+        if (strncmp(name, spaces[i], size) == 0) return name[size] != '\0' ? 0 : EINVAL;
+    }
+    return EOPNOTSUPP;
+}
+
+/* Locks inode->lock, with the list in memory. On failure the lock is not held. */
+static bitcask_status lock_loaded(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    for (;;) {
+        bitcask_status status = BITCASK_OK;
+        bool moved = false;
+
+        (void)pthread_mutex_lock(&inode->lock);
+        moved = inode->state == BCFS_MOVED;
+        status = bcfs_xattrs_load(inode);
+        if (status == BITCASK_OK) return status;
+        (void)pthread_mutex_unlock(&inode->lock);
+        if (status != BITCASK_NOT_FOUND) return status;
+        if (!moved || !bcfs_moves_wait(fs, inode)) return BITCASK_IO;
+    }
+}
+
 /* Answers as getxattr(2) and listxattr(2) do: a size of 0 asks for the size. */
-static void reply_bytes(fuse_req_t req, const char *bytes, size_t count, size_t size)
+static void reply_bytes(fuse_req_t req, const void *bytes, size_t count, size_t size)
 {
     if (size == 0) {
         (void)fuse_reply_xattr(req, count);
@@ -163,6 +199,208 @@ static void reply_bytes(fuse_req_t req, const char *bytes, size_t count, size_t 
     }
 }
 
+static void get_kept(fuse_req_t req, struct bcfs_inode *inode, const char *name, size_t size)
+{
+    struct bcfs_xattr xattr;
+    uint8_t small[256], *value = NULL;
+    int error = check_name(bcfs_of(req), name);
+    bitcask_status status = error == 0 ? lock_loaded(bcfs_of(req), inode) : BITCASK_OK;
+
+    if (error != 0) {
+        (void)fuse_reply_err(req, error);
+        return;
+    }
+    if (status != BITCASK_OK) {
+        bcfs_reply_status(req, status);
+        return;
+    }
+    if (bcfs_xattrs_find(inode, name, &xattr)) {
+        value = xattr.value_size <= sizeof(small) ? small : malloc(xattr.value_size);
+        if (value != NULL && xattr.value_size > 0) memcpy(value, xattr.value, xattr.value_size);
+        if (value == NULL) error = ENOMEM;
+    } else {
+        error = ENODATA;
+    }
+    bcfs_xattrs_rest(inode);
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (error != 0) {
+        (void)fuse_reply_err(req, error);
+    } else {
+        reply_bytes(req, value, xattr.value_size, size);
+    }
+    if (value != small) free(value);
+}
+
+/* What listxattr(2) shows to the caller. trusted.* is for root alone. */
+static bool is_shown(fuse_req_t req, const struct bcfs_xattr *xattr)
+{
+    char name[BCFS_XATTR_NAME_MAX + 1];
+
+    memcpy(name, xattr->name, xattr->name_size);
+    name[xattr->name_size] = '\0';
+    if (is_ours(name) || check_name(bcfs_of(req), name) != 0) return false;
+    return fuse_req_ctx(req)->uid == 0 || strncmp(name, "trusted.", strlen("trusted.")) != 0;
+}
+
+static void list_kept(fuse_req_t req, struct bcfs_inode *inode, size_t size)
+{
+    struct bcfs_xattr xattr;
+    char *names = NULL;
+    size_t used = 0;
+    size_t place = 0;
+    bitcask_status status = lock_loaded(bcfs_of(req), inode);
+
+    if (status != BITCASK_OK) {
+        bcfs_reply_status(req, status);
+        return;
+    }
+    if (inode->xattrs != NULL && bcfs_xattr_list_check(inode->xattrs->bytes, inode->xattrs->size)) {
+        names = malloc(inode->xattrs->size); /* the sizes take more than the NULs do */
+        if (names == NULL) status = BITCASK_NO_MEMORY;
+        while (names != NULL && bcfs_xattr_list_next(inode->xattrs->bytes, inode->xattrs->size, &place, &xattr)) {
+            if (!is_shown(req, &xattr)) continue;
+            memcpy(names + used, xattr.name, xattr.name_size);
+            names[used + xattr.name_size] = '\0';
+            used += xattr.name_size + 1;
+        }
+    }
+    bcfs_xattrs_rest(inode);
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (status == BITCASK_OK) {
+        reply_bytes(req, names, used, size);
+    } else {
+        bcfs_reply_status(req, status);
+    }
+    free(names);
+}
+
+/* What a SETXATTR or a REMOVEXATTR is about. */
+struct change {
+    const char *name;
+    const void *value; /* NULL: to be removed */
+    size_t size;
+    int flags;       /* XATTR_CREATE, XATTR_REPLACE */
+    bool kills_sgid; /* of an access ACL: who sets it may not keep setgid */
+    uint32_t mode;   /* that the node gets with it */
+};
+
+/* An access ACL is also the mode; one that says no more than that is not kept. Returns 0 or an errno. */
+static int apply_acl(const struct bcfs_inode *inode, struct change *change)
+{
+    bool is_default = strcmp(change->name, BCFS_ACL_DEFAULT) == 0;
+
+    if (S_ISLNK(inode->mode)) return EOPNOTSUPP;
+    if (change->value == NULL) return 0;
+    if (is_default && inode->dir == NULL) return EACCES;
+    if (!bcfs_acl_check(change->value, change->size)) return EINVAL;
+    if (is_default) return 0;
+    if (bcfs_acl_to_mode(change->value, change->size, &change->mode)) change->value = NULL;
+    if (change->kills_sgid) change->mode &= ~(uint32_t)S_ISGID;
+    return 0;
+}
+
+/* Changes the list in memory, and makes sure that there is room for it in the log; the old list goes to *old. Returns 0
+ * or an errno; then nothing has changed. inode->lock is held. */
+static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change *change, struct bcfs_xattr_list **old)
+{
+    const struct bcfs_xattr_list *list = inode->xattrs;
+    struct bcfs_xattr_list *made = NULL;
+    struct bcfs_xattr found;
+    bool is_there = bcfs_xattrs_find(inode, change->name, &found);
+    bool removes = change->value == NULL;
+    bitcask_status status = BITCASK_OK;
+    int error = 0;
+
+    change->mode = inode->mode;
+    if (is_there && change->flags & XATTR_CREATE) return EEXIST;
+    if (!is_there && change->flags & XATTR_REPLACE) return ENODATA;
+    if (bcfs_acl_is_name(change->name)) {
+        error = apply_acl(inode, change);
+    } else if (removes && !is_there) {
+        error = ENODATA;
+    }
+    if (error != 0) return error;
+    if (list != NULL && !bcfs_xattr_list_check(list->bytes, list->size)) return EIO; /* not ours: it is kept */
+    status = bcfs_xattr_list_change(list != NULL ? list->bytes : NULL, bcfs_xattrs_size(inode), change->name,
+                                    change->value, change->size, &made);
+    if (status != BITCASK_OK) return bitcask_status_errno(status);
+    *old = bcfs_xattrs_swap(inode, made);
+    if (inode->dir == NULL) status = bcfs_content_reserve(inode, inode->size);
+    if (status != BITCASK_OK) {
+        free(bcfs_xattrs_swap(inode, *old));
+        *old = NULL;
+        return bitcask_status_errno(status);
+    }
+    inode->mode = change->mode;
+    inode->ctime_ns = bcfs_now_ns(fs);
+    return 0;
+}
+
+static int change_file(struct bcfs *fs, struct bcfs_inode *inode, struct change *change)
+{
+    struct bcfs_xattr_list *old = NULL;
+    bitcask_status status = bcfs_lock_settled(fs, inode);
+    int error = 0;
+
+    if (status != BITCASK_OK) return bitcask_status_errno(status);
+    status = bcfs_xattrs_load(inode);
+    if (status == BITCASK_OK && !bcfs_pending_make(inode)) status = BITCASK_NO_MEMORY;
+    error = status == BITCASK_OK ? change_list(fs, inode, change, &old) : bitcask_status_errno(status);
+    if (error == 0) bcfs_dirty_mark(fs, inode, BCFS_DIRTY_ATTRS | BCFS_DIRTY_XATTRS);
+    (void)pthread_mutex_unlock(&inode->lock);
+    free(old);
+    return error != 0 ? error : bitcask_status_errno(bcfs_commit_if_asked(fs, inode));
+}
+
+/* A directory has no room reserved, so the change is written at once, and taken back where that fails. */
+static int change_dir(struct bcfs *fs, struct bcfs_inode *inode, struct change *change)
+{
+    struct bcfs_xattr_list *old = NULL;
+    const struct bcfs_xattr_list *made = NULL;
+    bitcask_status status = lock_loaded(fs, inode);
+    uint32_t old_mode = 0;
+    int error = 0;
+
+    if (status != BITCASK_OK) return bitcask_status_errno(status);
+    old_mode = inode->mode;
+    error = change_list(fs, inode, change, &old);
+    made = inode->xattrs;
+    if (error == 0) inode->dirty |= BCFS_DIRTY_XATTRS;
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (error != 0) return error;
+    bcfs_dirty_mark_dir(fs, inode, true);
+    status = bcfs_commit_dir_attrs(fs, inode);
+    if (status != BITCASK_OK) {
+        (void)pthread_mutex_lock(&inode->lock);
+        if (inode->xattrs == made) {
+            old = bcfs_xattrs_swap(inode, old);
+            if (inode->mode == change->mode) inode->mode = old_mode;
+        }
+        (void)pthread_mutex_unlock(&inode->lock);
+    }
+    free(old);
+    return bitcask_status_errno(status);
+}
+
+static void change_kept(fuse_req_t req, fuse_ino_t ino, struct change *change)
+{
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    int error = 0;
+
+    if (is_ours(change->name) || inode->control != NULL) {
+        error = EPERM;
+    } else if (fs->options.read_only) {
+        error = EROFS;
+    } else {
+        error = check_name(fs, change->name);
+    }
+    if (error == 0) error = inode->dir != NULL ? change_dir(fs, inode, change) : change_file(fs, inode, change);
+    (void)fuse_reply_err(req, error);
+}
+
+/* ---- the four requests ---- */
+
 void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     struct bcfs *fs = bcfs_of(req);
@@ -170,6 +408,10 @@ void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
     char value[VALUE_SIZE];
     bitcask_status status = BITCASK_NOT_FOUND;
 
+    if (!is_ours(name) && inode->control == NULL) {
+        get_kept(req, inode, name, size);
+        return;
+    }
     if (!is_ours(name) || (inode->control != NULL && inode->control->file != NULL)) {
         (void)fuse_reply_err(req, ENODATA);
         return;
@@ -193,11 +435,15 @@ void bcfs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 
 void bcfs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-    const struct bcfs_inode *inode = bcfs_inode_of(bcfs_of(req), ino);
+    struct bcfs_inode *inode = bcfs_inode_of(bcfs_of(req), ino);
     char list[METRICS * 48];
     size_t used = 0;
 
-    if (inode->control != NULL && inode->control->file == NULL) {
+    if (inode->control == NULL) {
+        list_kept(req, inode, size);
+        return;
+    }
+    if (inode->control->file == NULL) {
         for (size_t i = 0; i < METRICS; i++) {
             used += (size_t)snprintf(list + used, sizeof(list) - used, PREFIX "%s", metrics[i].name) + 1;
         }
@@ -205,24 +451,19 @@ void bcfs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     reply_bytes(req, list, used, size);
 }
 
-/* What changing an attribute is answered with. */
-static int refusal(fuse_req_t req, const char *name)
-{
-    if (is_ours(name)) return EPERM;
-    return bcfs_of(req)->options.read_only ? EROFS : EOPNOTSUPP;
-}
-
 void bcfs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-    (void)ino;
-    (void)value;
-    (void)size;
-    (void)flags;
-    (void)fuse_reply_err(req, refusal(req, name));
+    struct change change = {.name = name, .value = value, .size = size, .flags = flags};
+
+    /* An empty ACL is none. */
+    if (size == 0 && bcfs_acl_is_name(name)) change.value = NULL;
+    change.kills_sgid = bcfs_request_kills_sgid();
+    change_kept(req, ino, &change);
 }
 
 void bcfs_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-    (void)ino;
-    (void)fuse_reply_err(req, refusal(req, name));
+    struct change change = {.name = name};
+
+    change_kept(req, ino, &change);
 }

@@ -216,7 +216,7 @@ setuid_goes_with_a_foreign_write() {
     chmod 6767 file
     # shellcheck disable=SC2016
     "${as_nobody[@]}" sh -c 'printf more >>"$1"' sh file
-    equal "setgid without group execution stays" 2767 "$(mode_of file)"
+    equal "setgid without group execution goes too, from who is not in the group" 767 "$(mode_of file)"
     printf secret >closed
     chmod 600 closed
     refused "Permission denied" "${as_nobody[@]}" cat closed

@@ -127,6 +127,34 @@ at_most_one_per_200() {
     [ "$(awk '/^READDIR/ { n += $2 } END { print n + 0 }' "$TEST_DIR/counts")" -le $((LISTED / 200 + 2)) ]
 }
 
+# Where root alone enters and there are no ACLs the kernel checks no permissions, and needs no attributes of the parent.
+noacl() {
+    is_root || skip_check "needs root"
+    unmount_store
+    mount_store -d -o noacl
+    mkdir "$MNT/noacl"
+    mv "$MNT/dir" "$MNT/dir2"
+    mv "$MNT/noacl" "$MNT/dir"
+    echo x >"$MNT/warm/new"
+    ls "$MNT/dir" >"$TEST_DIR/client.out"
+    counted create "$FILES"
+    allowed LOOKUP="$FILES" MKNOD="$FILES" GETXATTR="$FILES" WRITE="$FILES"
+    counted unlink "$FILES"
+    allowed UNLINK="$FILES"
+}
+
+# Attributes of the files themselves ask for nothing more.
+with_xattrs() {
+    local file
+    rm "$MNT/dir"/*
+    "$CLIENT" "$MNT/dir" create "$FILES" >"$TEST_DIR/client.out"
+    for file in "$MNT/dir"/*; do setfattr -n user.a -v 1 "$file"; done
+    counted append "$FILES"
+    allowed WRITE="$FILES" GETXATTR="$FILES"
+    counted overwrite "$FILES"
+    allowed SETATTR="$FILES" GETXATTR=$((2 * FILES)) WRITE="$FILES"
+}
+
 mount_store -d || die "mount with -d"
 check "the daemon's debug output names the requests" warm_up
 check "create, write, close: LOOKUP, GETATTR of the parent, MKNOD, GETXATTR, WRITE" create
@@ -138,6 +166,8 @@ check "append to a known file: WRITE" append
 check "unlink of a known file: GETATTR of the parent, UNLINK" unlink_known
 check "list, cold: one READDIRPLUS per 200 entries" list_cold
 check "list and stat, cold: no more than that" list_and_stat_cold
+check "files with extended attributes: no more than those without" with_xattrs
+check "noacl, root alone: no GETATTR of the parent" noacl
 sed 's/^/     /' "$TEST_DIR/table"
 check "the store unmounts" unmount_store
 finish

@@ -185,6 +185,58 @@ static int read_xattr(const char *path, const char *name)
     return 0;
 }
 
+/* What setxattr(2) and its kin promise of an attribute that file has not yet, and of a list too long for its buffer. */
+static int call_xattrs(int file)
+{
+    const char *name = "user.tool_fs";
+    char value[8], list[4096];
+    if (fsetxattr(file, name, "1", 1, XATTR_REPLACE) == 0 || errno != ENODATA)
+        return wrong("REPLACE of none: no ENODATA");
+    if (fsetxattr(file, name, "12", 2, XATTR_CREATE) != 0) return failed("CREATE");
+    if (fsetxattr(file, name, "123", 3, XATTR_CREATE) == 0 || errno != EEXIST) return wrong("CREATE again: no EEXIST");
+    if (fgetxattr(file, name, NULL, 0) != 2) return wrong("a refused CREATE changed the value");
+    if (fsetxattr(file, name, "1234", 4, XATTR_REPLACE) != 0) return failed("REPLACE");
+    if (fgetxattr(file, name, value, 3) >= 0 || errno != ERANGE) return wrong("too little room: no ERANGE");
+    if (fgetxattr(file, name, value, sizeof value) != 4 || memcmp(value, "1234", 4) != 0) return wrong("another value");
+    ssize_t size = flistxattr(file, NULL, 0);
+    if (size <= 0 || (size_t)size > sizeof list) return failed("flistxattr");
+    if (flistxattr(file, list, (size_t)size - 1) >= 0 || errno != ERANGE) return wrong("a short list: no ERANGE");
+    if (flistxattr(file, list, (size_t)size) != size) return failed("flistxattr with just enough room");
+    if (fsetxattr(file, name, NULL, 0, 0) != 0) return failed("an empty value");
+    if (fgetxattr(file, name, value, sizeof value) != 0) return wrong("the empty value is not empty");
+    if (fremovexattr(file, name) != 0) return failed("fremovexattr");
+    if (fremovexattr(file, name) == 0 || errno != ENODATA) return wrong("removing none: no ENODATA");
+    return 0;
+}
+
+/* The same through a descriptor, of a file that has a name, or, where `unlinked`, had one. */
+static int call_xattrs_of(const char *path, bool unlinked)
+{
+    char before[256], after[256];
+    int file = open(path, O_RDONLY);
+    if (file < 0) return failed("open");
+    ssize_t size = fgetxattr(file, "user.before", before, sizeof before);
+    if (unlinked && (size < 0 || unlink(path) != 0)) return failed("unlink");
+    int result = call_xattrs(file);
+    if (unlinked &&
+        (fgetxattr(file, "user.before", after, sizeof after) != size || memcmp(before, after, (size_t)size) != 0)) {
+        return wrong("unlink took or changed an attribute");
+    }
+    close(file);
+    return result;
+}
+
+/* Sets NAME to SIZE bytes. */
+static int set_xattr_size(const char *path, const char *name, size_t size)
+{
+    char *value = malloc(size > 0 ? size : 1);
+    if (value == NULL) return failed("malloc");
+    memset(value, 'v', size);
+    int result = setxattr(path, name, value, size, 0) == 0 ? 0 : failed("setxattr");
+    free(value);
+    return result;
+}
+
 static long number(const char *text)
 {
     return strtol(text, NULL, 10);
@@ -206,6 +258,11 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(operation, "past-end") == 0) return write_past_end(argv[2]);
     if (argc == 3 && strcmp(operation, "socket") == 0) return bind_socket(argv[2]);
     if (argc == 4 && strcmp(operation, "xattr") == 0) return read_xattr(argv[2], argv[3]);
+    if (argc == 3 && strcmp(operation, "xattr-calls") == 0) return call_xattrs_of(argv[2], false);
+    if (argc == 3 && strcmp(operation, "xattr-unlinked") == 0) return call_xattrs_of(argv[2], true);
+    if (argc == 5 && strcmp(operation, "xattr-size") == 0) {
+        return set_xattr_size(argv[2], argv[3], (size_t)number(argv[4]));
+    }
     if (argc == 4 && strcmp(operation, "fill") == 0) return write_until_full(argv[2], (size_t)number(argv[3]));
     return wrong("usage: tool_fs OPERATION FILE [ARGUMENT...]");
 }
