@@ -32,7 +32,8 @@ struct item {
 
 static void add_times(const struct bcfs_inode *inode, bitcask_attrs *attrs)
 {
-    attrs->present |= BITCASK_ATTR_MODE | BITCASK_ATTR_UID | BITCASK_ATTR_GID | BITCASK_ATTR_MTIME | BITCASK_ATTR_CTIME;
+    attrs->present |= BITCASK_ATTR_MTIME | BITCASK_ATTR_CTIME;
+    attrs->present |= (BITCASK_ATTR_MODE | BITCASK_ATTR_UID | BITCASK_ATTR_GID) & ~(uint32_t)inode->assumed;
     attrs->mode = inode->mode;
     attrs->uid = inode->uid;
     attrs->gid = inode->gid;
@@ -56,7 +57,7 @@ static void add_xattrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
 static void fill_attrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
 {
     add_times(inode, attrs);
-    if (inode->mode == (S_IFREG | 0644)) attrs->present &= ~(uint32_t)BITCASK_ATTR_MODE;
+    if (inode->mode == (S_IFREG | 0644) && inode->assumed == 0) attrs->present &= ~(uint32_t)BITCASK_ATTR_MODE;
     if (inode->atime_set && inode->atime_ns == inode->mtime_ns) attrs->present &= ~(uint32_t)BITCASK_ATTR_ATIME;
     if (inode->ino != bitcask_derived_ino(inode->parent->dir->partition, inode->name, inode->name_size)) {
         attrs->present |= BITCASK_ATTR_INO;

@@ -178,15 +178,17 @@ void bcfs_init_op(void *userdata, struct fuse_conn_info *conn)
     const struct bcfs *fs = userdata;
 
     /* Not wanted, each for its reason: ATOMIC_O_TRUNC, since without an open the truncation would never arrive;
-     * WRITEBACK_CACHE, which makes small files slower; SPLICE_*, since custom I/O goes without; HANDLE_KILLPRIV,
-     * whose second version is set in the reply; the locks, which the kernel keeps locally when nobody wants them;
-     * READDIRPLUS_AUTO, which would look up one by one the names after a listing's first block. */
+     * WRITEBACK_CACHE, which makes small files slower, but with an option; SPLICE_*, since custom I/O goes without;
+     * HANDLE_KILLPRIV, whose second version is set in the reply; the locks, which the kernel keeps locally when nobody
+     * wants them; READDIRPLUS_AUTO, which would look up one by one the names after a listing's first block. */
     unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
                     FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_CACHE_SYMLINKS |
                     FUSE_CAP_DONT_MASK;
 
     /* The umask counts only where the directory has no default ACL, which the daemon alone knows. */
     if (fs->options.acl) want |= FUSE_CAP_POSIX_ACL;
+
+    if (fs->options.writeback && !fs->options.read_only) want |= FUSE_CAP_WRITEBACK_CACHE;
 
     /* Beside a writer, pages must go when size or mtime show that the file changed. Where nobody but the daemon
      * changes the store nothing has to go: with AUTO_INVAL_DATA each append would drop the whole file's pages. */

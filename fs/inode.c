@@ -367,6 +367,14 @@ void bcfs_inode_take_attrs(struct bcfs *fs, struct bcfs_inode *inode, const bitc
     uint32_t present = attrs->present;
     uint32_t default_mode = inode->dir != NULL ? S_IFDIR | 0755 : S_IFREG | 0644;
 
+    /* What the mount itself leaves out is a mode of 0644, never the owner. Without that a program put the record there,
+     * and the options say what is assumed. */
+    inode->assumed = (uint8_t)(~present & (BITCASK_ATTR_MODE | BITCASK_ATTR_UID | BITCASK_ATTR_GID));
+    if (present & BITCASK_ATTR_UID) inode->assumed &= (uint8_t)~BITCASK_ATTR_MODE;
+    if (inode->assumed & BITCASK_ATTR_MODE) {
+        default_mode =
+            inode->dir != NULL ? S_IFDIR | (0777 & ~fs->options.umask) : S_IFREG | (0666 & ~fs->options.umask);
+    }
     inode->mode = present & BITCASK_ATTR_MODE ? attrs->mode : default_mode;
     /* The kind is what the store says, whatever a stored mode claims: a file with a directory's mode would confuse
      * every caller, the kernel first. */

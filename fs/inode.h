@@ -62,6 +62,7 @@ struct bcfs_inode {
     int64_t ctime_ns;
     int64_t atime_ns;
     int64_t expiry_ns; /* 0: none */
+    uint8_t assumed;   /* BITCASK_ATTR_MODE, UID, GID: the record states none, and a commit need not */
     uint64_t ino;      /* fixed before the node is in a table */
 
     struct bcfs_xattr_list *xattrs; /* these, owned; NULL: none, or not read (node_xattrs.h) */

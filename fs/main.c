@@ -11,6 +11,7 @@
 #include "log.h"
 #include "mountpoint.h"
 #include "options.h"
+#include "remount.h"
 #include "session.h"
 
 #include <errno.h>
@@ -43,6 +44,30 @@ static bool check_world(struct bcfs_options *options, bool *dead_mount)
         options->store = store;
     }
     return good;
+}
+
+/* Replaces the two operands likewise where the mount is there already. */
+static bool resolve_mount(struct bcfs_options *options)
+{
+    char *mountpoint = NULL;
+    char *store = NULL;
+    bool good = bcfs_mount_find(options->mountpoint, &mountpoint, &store);
+    char *given = good ? realpath(options->store, NULL) : NULL;
+    if (good && (given == NULL || strcmp(given, store) != 0)) {
+        bcfs_log(BCFS_LOG_ERROR, "%s: cannot remount: %s is mounted there, not %s", mountpoint, store, options->store);
+        good = false;
+    }
+    free(given);
+    if (!good) {
+        free(mountpoint);
+        free(store);
+        return false;
+    }
+    free(options->mountpoint);
+    free(options->store);
+    options->mountpoint = mountpoint;
+    options->store = store;
+    return true;
 }
 
 /* ---- the daemon ---- */
@@ -188,6 +213,9 @@ static bool open_standard_files(void)
 static int run(struct bcfs *fs)
 {
     bool dead_mount = false;
+    if (fs->options.remount) {
+        return resolve_mount(&fs->options) && bcfs_remount(&fs->options) ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     if (!check_world(&fs->options, &dead_mount)) return EXIT_FAILURE;
     if (fs->options.foreground) return serve(fs, dead_mount, -1) ? EXIT_SUCCESS : EXIT_FAILURE;
 

@@ -312,6 +312,23 @@ bool bcfs_mountpoint_clear(const char *path)
     return false;
 }
 
+bool bcfs_mount_find(const char *given, char **path, char **store)
+{
+    struct mount_entry entry;
+    int fd = open(given, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *path = fd < 0 ? NULL : path_of_fd(fd);
+    *store = NULL;
+    bool found = *path != NULL && find_mount(bcfs_mount_id_of_fd(fd), &entry) && strcmp(entry.mountpoint, *path) == 0 &&
+                 strcmp(entry.type, BCFS_MOUNT_TYPE) == 0;
+    if (found) *store = strdup(entry.source);
+    if (fd >= 0) close(fd);
+    if (*store != NULL) return true;
+    bcfs_log(BCFS_LOG_ERROR, "%s: cannot remount: no store is mounted there; leave remount out to mount one", given);
+    free(*path);
+    *path = NULL;
+    return false;
+}
+
 /* ---- STORE and the rest ---- */
 
 /* The path of something that is not there yet: its parent's with the last name behind it. */

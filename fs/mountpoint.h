@@ -23,6 +23,10 @@ bool bcfs_mountpoint_check(const char *given, char **path, bool *dead);
 /* Detaches dead mounts of this kind from path until what is below comes to light; that must be an empty directory. */
 bool bcfs_mountpoint_clear(const char *path);
 
+/* Finds the mount of this kind whose root is at MOUNTPOINT as given: its absolute path and what it says is mounted,
+ * both to be freed by the caller. */
+bool bcfs_mount_find(const char *given, char **path, char **store);
+
 /* Resolves STORE as given, which need not exist if its parent directory does: *path is absolute and without
  * symlinks, to be freed by the caller. Whether it is a store, bitcask_open() says. */
 bool bcfs_store_resolve(const char *given, char **path);

@@ -90,8 +90,8 @@ static bitcask_status open_store_dir(struct bcfs *fs)
 
     fs->nodes->store_fd = open(fs->options.store, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fs->nodes->store_fd < 0 || fstat(fs->nodes->store_fd, &attr) != 0) return BITCASK_IO;
-    fs->nodes->default_uid = attr.st_uid;
-    fs->nodes->default_gid = attr.st_gid;
+    fs->nodes->default_uid = fs->options.uid >= 0 ? (uint32_t)fs->options.uid : attr.st_uid;
+    fs->nodes->default_gid = fs->options.gid >= 0 ? (uint32_t)fs->options.gid : attr.st_gid;
     fs->nodes->store_ns = (int64_t)attr.st_mtim.tv_sec * 1000000000 + attr.st_mtim.tv_nsec;
     return BITCASK_OK;
 }

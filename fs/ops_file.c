@@ -160,7 +160,6 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
     struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
     bitcask_status status = BITCASK_OK;
 
-    (void)info;
     if (inode->control != NULL) {
         bcfs_control_write(req, inode, bytes, size);
         return;
@@ -179,8 +178,12 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
         status = bcfs_take_error(inode);
         if (status == BITCASK_OK) status = bcfs_content_write(inode, bytes, size, (uint64_t)off);
         if (status == BITCASK_OK && size > 0) {
-            inode->mtime_ns = bcfs_now_ns(fs);
-            inode->ctime_ns = inode->mtime_ns;
+            /* With writeback the kernel keeps a file's times, and tells them in a SETATTR, behind the pages it
+             * gathered, where they changed. */
+            if (!fs->options.writeback || !info->writepage) {
+                inode->mtime_ns = bcfs_now_ns(fs);
+                inode->ctime_ns = inode->mtime_ns;
+            }
             bcfs_kill_suid(req, inode, false);
             bcfs_dirty_mark(fs, inode, BCFS_DIRTY_CONTENT | bcfs_kill_capability(inode));
         }
@@ -246,6 +249,11 @@ void bcfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
     off_t size = 0;
 
     (void)info;
+    if (bcfs_of(req)->options.writeback) {
+        /* The kernel alone knows where the file ends; without an answer it goes by that. */
+        (void)fuse_reply_err(req, ENOSYS);
+        return;
+    }
     (void)pthread_mutex_lock(&inode->lock);
     size = (off_t)inode->size;
     (void)pthread_mutex_unlock(&inode->lock);

@@ -16,6 +16,9 @@
 /* What a file and its record take, for the guess how many more fit. */
 #define BYTES_A_FILE 256u
 
+/* How long a file is just being written: as long as the kernel may keep pages, and then some. */
+#define WRITEBACK_NS ((int64_t)120 * 1000000000)
+
 void bcfs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 {
     struct bcfs *fs = bcfs_of(req);
@@ -41,10 +44,22 @@ static int64_t to_ns(struct timespec time)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* Sets the times of a node; inode->lock is held, as for the next two. */
-static void set_times(struct bcfs_inode *inode, const struct stat *attr, int to_set, int64_t now_ns)
+/* Whether this is the kernel's word on writes that it has gathered (writeback), not somebody's on the times. It looks
+ * like touch -m, after which the atime is to be stored; for a file that is just being written it is not worth that. */
+static bool is_of_writes(const struct bcfs *fs, const struct bcfs_inode *inode, const struct stat *attr, int to_set)
 {
-    bool sets_mtime = (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0;
+    int64_t apart_ns = to_ns(attr->st_mtim) - inode->mtime_ns;
+
+    return fs->options.writeback && (to_set & FUSE_SET_ATTR_MTIME) != 0 && (to_set & FUSE_SET_ATTR_CTIME) != 0 &&
+           apart_ns < WRITEBACK_NS && apart_ns > -WRITEBACK_NS;
+}
+
+/* Sets the times of a node; inode->lock is held, as for the next two. */
+static void set_times(struct bcfs *fs, struct bcfs_inode *inode, const struct stat *attr, int to_set)
+{
+    int64_t now_ns = bcfs_now_ns(fs);
+    bool sets_mtime =
+        (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) != 0 && !is_of_writes(fs, inode, attr, to_set);
 
     if (to_set & FUSE_SET_ATTR_ATIME_NOW) {
         inode->atime_ns = now_ns;
@@ -63,7 +78,8 @@ static void set_times(struct bcfs_inode *inode, const struct stat *attr, int to_
     } else if (to_set & FUSE_SET_ATTR_SIZE) {
         inode->mtime_ns = now_ns;
     }
-    inode->ctime_ns = now_ns;
+    /* With writeback the kernel keeps a file's ctime itself. */
+    inode->ctime_ns = to_set & FUSE_SET_ATTR_CTIME ? to_ns(attr->st_ctim) : now_ns;
 }
 
 static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned *flags)
@@ -129,6 +145,7 @@ static bitcask_status change(fuse_req_t req, struct bcfs_inode *inode, const str
         status = bcfs_content_reserve(inode, inode->size);
     }
     if (status != BITCASK_OK) return status;
+    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) inode->assumed = 0;
     if (to_set & FUSE_SET_ATTR_MODE) flags |= set_mode(fs, inode, attr->st_mode);
     /* A SETATTR that sets nothing is what is left of "remove the privileges" when someone without CAP_FSETID writes to
      * or allocates in a setuid file. The WRITE behind it says so too, but its reply carries no mode, and the kernel
@@ -137,7 +154,7 @@ static bitcask_status change(fuse_req_t req, struct bcfs_inode *inode, const str
     bcfs_kill_suid(req, inode, sets_nothing);
     if (to_set & FUSE_SET_ATTR_UID) inode->uid = attr->st_uid;
     if (to_set & FUSE_SET_ATTR_GID) inode->gid = attr->st_gid;
-    set_times(inode, attr, to_set, bcfs_now_ns(fs));
+    set_times(fs, inode, attr, to_set);
     if (inode->dir != NULL) {
         inode->dirty = (uint8_t)(inode->dirty | (flags & BCFS_DIRTY_XATTRS));
         return BITCASK_OK;

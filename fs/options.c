@@ -35,6 +35,11 @@ static const char *const KERNEL_FLAGS[] = {
     "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "dirsync", "noatime",
 };
 
+/* What the kernel shows of a mount, which mount(8) hands back when it remounts one. */
+static const char *const SHOWN_FLAGS[] = {
+    "user_id=*", "group_id=*", "rootmode=*", "fd=*", "max_read=*", "blksize=*", "fsname=*", "subtype=*",
+};
+
 enum {
     MEMORY_MIN = 64 * 1024,
     INTERVAL_MS_MAX = 3600 * 1000,
@@ -112,6 +117,29 @@ static bool parse_merge_rate(struct bcfs_options *options, const char *text)
     return false;
 }
 
+static bool parse_id(const char *name, const char *text, int64_t *id)
+{
+    uint64_t value = 0;
+    if (bcfs_parse_number(text, false, 0, UINT32_MAX - 1, &value)) {
+        *id = (int64_t)value;
+        return true;
+    }
+    bcfs_log(BCFS_LOG_ERROR, "-o %s=%s: must be a number, as id(1) shows it", name, text);
+    return false;
+}
+
+static bool parse_umask(struct bcfs_options *options, const char *text)
+{
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 8);
+    if (text[0] < '0' || text[0] > '7' || *end != '\0' || value > 0777) {
+        bcfs_log(BCFS_LOG_ERROR, "-o umask=%s: must be octal, from 0 to 777, such as 027", text);
+        return false;
+    }
+    options->umask = (uint32_t)value;
+    return true;
+}
+
 static bool parse_scheduler(struct bcfs_options *options, const char *text)
 {
     options->scheduler = strcmp(text, "on") == 0;
@@ -141,8 +169,9 @@ static bool add_kernel_flag(struct bcfs_options *options, const char *word)
 static bool parse_setting(struct bcfs_options *options, const char *word, bool *known)
 {
     static const char *const names[] = {
-        "sync=", "interval=", "commit_ms=", "max_open=", "segment_size=", "memory=", "scheduler=", "merge_rate="};
-    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, MEMORY, SCHEDULER, MERGE_RATE, COUNT };
+        "sync=",      "interval=",   "commit_ms=", "max_open=", "segment_size=", "memory=",
+        "scheduler=", "merge_rate=", "uid=",       "gid=",      "umask="};
+    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, MEMORY, SCHEDULER, MERGE_RATE, UID, GID, UMASK, COUNT };
     size_t which = 0;
     while (which < COUNT && strncmp(word, names[which], strlen(names[which])) != 0) which++;
     *known = which < COUNT;
@@ -159,7 +188,10 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     case SEGMENT_SIZE: return parse_segment_size(options, value);
     case MEMORY: return parse_memory(options, value);
     case SCHEDULER: return parse_scheduler(options, value);
-    default: return parse_merge_rate(options, value);
+    case MERGE_RATE: return parse_merge_rate(options, value);
+    case UID: return parse_id("uid", value, &options->uid);
+    case GID: return parse_id("gid", value, &options->gid);
+    default: return parse_umask(options, value);
     }
 }
 
@@ -179,6 +211,10 @@ static bool parse_word(struct bcfs_options *options, const char *word)
         options->acl = word[0] == 'a';
         return true;
     }
+    if (strcmp(word, "writeback") == 0 || strcmp(word, "remount") == 0) {
+        *(word[0] == 'w' ? &options->writeback : &options->remount) = true;
+        return true;
+    }
     if (strcmp(word, "debug") == 0) {
         options->debug = options->foreground = true;
         return true;
@@ -190,6 +226,10 @@ static bool parse_word(struct bcfs_options *options, const char *word)
     bool known = false;
     if (!parse_setting(options, word, &known)) return false;
     if (known || matches(IGNORED, sizeof IGNORED / sizeof IGNORED[0], word)) return true;
+    if (matches(SHOWN_FLAGS, sizeof SHOWN_FLAGS / sizeof SHOWN_FLAGS[0], word)) {
+        options->shown_flag = true;
+        return true;
+    }
     bcfs_log(BCFS_LOG_ERROR, "-o %s: unknown option; bitcaskfs --help lists those there are", word);
     return false;
 }
@@ -220,6 +260,10 @@ static const char DOC[] =
     "  ro, rw               read-only, also beside a running writer\n"
     "  allow_other          let other users in\n"
     "  acl, noacl           whether POSIX ACLs are kept and count (acl)\n"
+    "  uid=N, gid=N         owner of files that have none stored (the store's)\n"
+    "  umask=MODE           their mode, with the bits of MODE taken out (022)\n"
+    "  writeback            let the kernel gather small writes\n"
+    "  remount              change ro, rw, nosuid, ... of the mount that is there\n"
     "  sync=always          every change is on the disk when its call returns\n"
     "  sync=interval=MS     ... or at most MS milliseconds after its commit (1000)\n"
     "  sync=os              ... or when the system sees fit, and at fsync\n"
@@ -291,6 +335,8 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->commit_ms = 100;
     options->scheduler = true;
     options->acl = true;
+    options->uid = options->gid = -1;
+    options->umask = 022;
     argp_err_exit_status = EXIT_FAILURE;
 
     struct parse_state parse = {.options = options, .failed = false};
@@ -302,6 +348,10 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     if (options->store[0] == '\0' || options->mountpoint[0] == '\0') {
         bcfs_log(BCFS_LOG_ERROR, "%s is empty; it must name a directory",
                  options->store[0] == '\0' ? "STORE" : "MOUNTPOINT");
+        return false;
+    }
+    if (options->shown_flag && !options->remount) {
+        bcfs_log(BCFS_LOG_ERROR, "-o user_id=, fsname= and the like: only the kernel sets these; leave them out");
         return false;
     }
     return true;

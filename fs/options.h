@@ -20,7 +20,15 @@ struct bcfs_options {
     bool debug;         /* -d: print every request; implies foreground */
     bool read_only;     /* ro: the store is opened read-only as well */
     bool allow_other;   /* users other than the one that mounts may enter */
+    bool remount;       /* only change the flags of the mount that is there */
+    bool shown_flag;    /* one that makes sense with remount only */
+    bool writeback;     /* the kernel gathers writes */
     bool acl;           /* POSIX ACLs are kept and count */
+
+    /* What is taken for the owner and the mode of files whose record states none. */
+    int64_t uid; /* -1: the store's owner; likewise the group */
+    int64_t gid;
+    uint32_t umask;
 
     bitcask_sync_policy sync;
     unsigned sync_interval_ms; /* counts for BITCASK_SYNC_INTERVAL */

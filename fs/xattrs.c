@@ -331,6 +331,7 @@ static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change 
         *old = NULL;
         return bitcask_status_errno(status);
     }
+    if (change->mode != inode->mode) inode->assumed = 0;
     inode->mode = change->mode;
     inode->ctime_ns = bcfs_now_ns(fs);
     return 0;

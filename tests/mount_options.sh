@@ -1,0 +1,216 @@
+#!/usr/bin/env bash
+# mount_options.sh - options of a mount that change what files look like and how they are written, and its remount.
+
+# Functions are called by name, through check, or as text in another shell.
+# shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+require_fuse
+setup
+chmod 711 "$TEST_DIR"
+TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
+
+# ---- uid, gid, umask ----
+
+shown() {
+    stat -c '%a %u:%g' "$@" | paste -s -d ' '
+}
+
+owners() {
+    local mine put
+    [ -x ./tests/tool_fill ] || skip_check "tests/tool_fill was not built"
+    mine=$(id -u):$(id -g)
+    # A directory and a file without attributes, which only the library can make; and the root has none yet.
+    ./tests/tool_fill "$STORE" dir 1
+    put=$MNT/dir/$("$BITCASK" ls "$STORE" dir)
+    mount_store
+    equal "without options" "755 $mine 755 $mine 644 $mine" "$(shown "$MNT" "$MNT/dir" "$put")"
+    unmount_store
+    mount_store -o uid=12,gid=34,umask=022
+    equal "of those that the library put" "755 12:34 755 12:34 644 12:34" "$(shown "$MNT" "$MNT/dir" "$put")"
+    unmount_store
+    is_root || return 0 # nobody else may write below such a root now
+    mount_store -o uid=12,gid=34,umask=027
+    equal "without the bits of umask" "750 12:34 750 12:34 640 12:34" "$(shown "$MNT" "$MNT/dir" "$put")"
+    # What is assumed is not stored, though content, times and entries change.
+    echo more >>"$put"
+    touch -d 2001-01-01 "$put" "$MNT/dir"
+    echo made >"$MNT/dir/made"
+    mkdir "$MNT/made"
+    equal "of those that a mount makes" "644 $mine 755 $mine" "$(shown "$MNT/dir/made" "$MNT/made")"
+    unmount_store
+    mount_store -o umask=0
+    equal "with another umask" "777 $mine 777 $mine 666 $mine 644 $mine 755 $mine" \
+        "$(shown "$MNT" "$MNT/dir" "$put" "$MNT/dir/made" "$MNT/made")"
+    # What somebody sets stays.
+    chmod 604 "$put"
+    chown 5 "$MNT/dir"
+    unmount_store
+    mount_store -o uid=12,umask=077
+    equal "after chmod and chown" "700 12:$(id -g) 777 5:$(id -g) 604 $mine" "$(shown "$MNT" "$MNT/dir" "$put")"
+    equal "content" 2 "$(wc -l <"$put")"
+    unmount_store
+}
+
+bad_values() {
+    local option
+    for option in uid= uid=-1 uid=root uid=4294967295 gid=x umask=8 umask=1777 umask= umask=-22 user_id=0 fsname=x; do
+        refused "bitcaskfs: -o ${option%%=*}\\|bitcaskfs: -o user_id=, fsname=" "$BITCASKFS" -o "$option" "$STORE" "$MNT"
+    done
+    refused "umask=8: must be octal, from 0 to 777" "$BITCASKFS" -o umask=8 "$STORE" "$MNT"
+    refused "must be a number, as id(1) shows it" "$BITCASKFS" -o uid=root "$STORE" "$MNT"
+    refused "no store is mounted there" "$BITCASKFS" -o remount,ro "$STORE" "$MNT"
+}
+
+# ---- writeback ----
+
+writeback() {
+    local file=$MNT/wb/file i
+    mount_store -o writeback
+    mkdir "$MNT/wb"
+    for i in {1..2000}; do echo "line $i"; done >"$file"
+    seq -f 'line %g' 2000 | cmp - "$file"
+    equal "size" "$(seq -f 'line %g' 2000 | wc -c)" "$(stat -c %s "$file")"
+    echo more >>"$file"
+    printf LINE | dd of="$file" bs=1 seek=7 conv=notrunc status=none
+    equal "a change in the middle" "LINE 2" "$(sed -n 2p "$file")"
+    equal "the end" more "$(tail -n 1 "$file")"
+    truncate -s 10 "$file"
+    echo x >>"$file"
+    equal "after a truncation" $'line 1\nLINx' "$(cat "$file")"
+    "$TOOL" mmap-write "$file" 0 LIN
+    equal "through a mapping" "LINe 1" "$(head -n 1 "$file")"
+    # fsync brings it to the disk.
+    seq 1000 >"$MNT/wb/synced"
+    sync "$MNT/wb/synced" "$MNT/wb"
+    kill_daemon
+    detach "$MNT"
+    mount_store -o writeback
+    seq 1000 | cmp - "$MNT/wb/synced"
+    unmount_store
+}
+
+writeback_times() {
+    local file=$MNT/wb/times shown
+    mount_store -o writeback
+    echo content >"$file"
+    touch -d 2001-01-01T00:00:00.5 "$file"
+    equal "set" "2001-01-01 00:00:00.500000000 +0000 2001-01-01 00:00:00.500000000 +0000" \
+        "$(TZ=UTC stat -c '%x %y' "$file")"
+    touch -m -d 2002-01-01 "$file"
+    equal "mtime alone" "2001-01-01 00:00:00.500000000 +0000 2002-01-01 00:00:00.000000000 +0000" \
+        "$(TZ=UTC stat -c '%x %y' "$file")"
+    echo new >"$MNT/wb/new"
+    echo more >>"$file"
+    sync "$file" "$MNT/wb/new"
+    [ $(($(date +%s) - $(stat -c %Y "$file"))) -le 5 ]
+    shown=$(stat -c '%n %s %y %z' "$file" "$MNT/wb/new")
+    unmount_store
+    mount_store
+    equal "after a remount" "$shown" "$(stat -c '%n %s %y %z' "$file" "$MNT/wb/new")"
+    equal "content" $'content\nmore' "$(cat "$file")"
+    equal "atime" "2001-01-01 00:00:00.500000000 +0000" "$(TZ=UTC stat -c %x "$file")"
+    unmount_store
+}
+
+writeback_privileges() {
+    is_root || skip_check "needs root, to act as another user"
+    mount_store -o writeback,allow_other
+    chmod 755 "$MNT" "$MNT/wb"
+    echo content >"$MNT/wb/setuid"
+    chmod 6777 "$MNT/wb/setuid"
+    # shellcheck disable=SC2016
+    setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'echo more >>"$1"' sh "$MNT/wb/setuid"
+    equal "mode" 777 "$(stat -c %a "$MNT/wb/setuid")"
+    unmount_store
+    mount_store
+    equal "mode" 777 "$(stat -c %a "$MNT/wb/setuid")"
+    unmount_store
+}
+
+# ---- remount ----
+
+flags_of() {
+    findmnt -n -o VFS-OPTIONS "$MNT"
+}
+
+remount() {
+    is_root || skip_check "needs root"
+    mount_store -o noexec
+    echo content >"$MNT/remount"
+    "$BITCASKFS" -o remount,ro "$STORE" "$MNT"
+    refused "Read-only" touch "$MNT/remount"
+    equal "content" content "$(cat "$MNT/remount")"
+    flags_of
+    flags_of | grep -q 'ro,nosuid,nodev,noexec'
+    "$BITCASKFS" -o remount,rw,exec "$STORE" "$MNT"
+    echo more >>"$MNT/remount"
+    flags_of | grep -q 'rw,nosuid,nodev'
+    refused "" grep noexec <<<"$(flags_of)"
+    refused "is mounted there, not" "$BITCASKFS" -o remount,ro "$TEST_DIR" "$MNT"
+    mkdir "$MNT/below"
+    refused "no store is mounted there" "$BITCASKFS" -o remount,ro "$STORE" "$MNT/below"
+    unmount_store
+    mount_store -o ro
+    refused "was mounted with ro" "$BITCASKFS" -o remount,rw "$STORE" "$MNT"
+    refused "Read-only" touch "$MNT/remount"
+    flags_of | grep -q '^ro,'
+    unmount_store
+}
+
+mount_command() {
+    is_root || skip_check "mount(8) needs root"
+    [ -x /sbin/mount.fuse3 ] || [ -x /usr/sbin/mount.fuse3 ] || skip_check "no mount.fuse3 (package fuse3)"
+    unshare --mount --propagation private true || skip_check "no mount namespace can be made here"
+    # mount(8) has a PATH of its own.
+    # shellcheck disable=SC2016
+    unshare --mount --propagation private bash -c "
+        $(declare -p BITCASKFS STORE MNT TEST_DIR)
+        $(declare -f by_fstab refused equal flags_of)
+        set -eE
+        mount -t tmpfs none /usr/local/bin
+        cp \"\$BITCASKFS\" /usr/local/bin/bitcaskfs
+        by_fstab"
+}
+
+by_fstab() {
+    local tries=0
+    echo "$STORE $MNT fuse.bitcaskfs noauto,nofail,x-systemd.automount,nosuid,nodev,noatime,noexec,umask=027 0 0" \
+        >"$TEST_DIR/fstab"
+    mount --fstab "$TEST_DIR/fstab" "$MNT"
+    echo content >"$MNT/fstab"
+    flags_of | grep -q 'rw,nosuid,nodev,noexec,noatime'
+    mount --fstab "$TEST_DIR/fstab" -o remount,ro "$MNT"
+    refused "Read-only" touch "$MNT/fstab"
+    mount -o remount,rw "$MNT"
+    echo more >>"$MNT/fstab"
+    flags_of | grep -q 'rw,nosuid,nodev,noexec,noatime'
+    umount "$MNT"
+    refused "must be octal" mount -t fuse.bitcaskfs -o umask=9 "$STORE" "$MNT"
+    mount -t fuse.bitcaskfs -o ro "$STORE" "$MNT"
+    equal "content" $'content\nmore' "$(cat "$MNT/fstab")"
+    umount "$MNT"
+    # Its daemon may still be about to end.
+    until "$BITCASKFS" -o commit_ms=0 "$STORE" "$MNT"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 50 ]
+        sleep 0.1
+    done
+    umount "$MNT"
+}
+
+# Whatever a check left behind, the next one begins without a mount.
+option_check() {
+    check "$@"
+    is_mounted || return 0
+    detach "$MNT"
+    wait_daemon >/dev/null 2>&1 || true
+}
+
+option_check "uid, gid and umask count for files without stored attributes" owners
+option_check "bad values are refused in one line" bad_values
+option_check "writeback: content and sizes" writeback
+option_check "writeback: times" writeback_times
+option_check "writeback: set-id bits go" writeback_privileges
+option_check "remount changes ro, rw and flags" remount
+option_check "mount -t fuse.bitcaskfs, a line of fstab, and their remount" mount_command
+finish
