@@ -184,6 +184,16 @@ bitcask_status bcfs_content_reserve(struct bcfs_inode *inode, uint64_t size)
     return status;
 }
 
+void bcfs_content_trim(struct bcfs_inode *inode, size_t xattrs_size)
+{
+    uint64_t before = bitcask_record_bound(inode->name_size, inode->size, xattrs_size);
+    uint64_t now = bitcask_record_bound(inode->name_size, inode->size, bcfs_xattrs_size(inode));
+
+    if (inode->state == BCFS_UNLINKED || now >= before || inode->pending->reserved != before) return;
+    bitcask_unreserve(inode->parent->dir->partition, before - now);
+    inode->pending->reserved = now;
+}
+
 void bcfs_content_unreserve(struct bcfs_inode *inode)
 {
     if (inode->pending == NULL || inode->pending->reserved == 0) return;

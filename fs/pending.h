@@ -71,6 +71,10 @@ bitcask_status bcfs_content_resize(struct bcfs_inode *inode, uint64_t size);
 /* Makes sure that a commit with a content of size bytes has its room. Nothing to do for a file without a name. */
 bitcask_status bcfs_content_reserve(struct bcfs_inode *inode, uint64_t size);
 
+/* The list of extended attributes had xattrs_size bytes and may have become shorter: gives back the room that is not
+ * needed for it any more. What fallocate(2) asked for stays. */
+void bcfs_content_trim(struct bcfs_inode *inode, size_t xattrs_size);
+
 /* Gives the reserved room back: there will be no commit, or not here. */
 void bcfs_content_unreserve(struct bcfs_inode *inode);
 

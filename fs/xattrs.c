@@ -325,7 +325,10 @@ static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change 
                                     change->value, change->size, &made);
     if (status != BITCASK_OK) return bitcask_status_errno(status);
     *old = bcfs_xattrs_swap(inode, made);
-    if (inode->dir == NULL) status = bcfs_content_reserve(inode, inode->size);
+    if (inode->dir == NULL) {
+        bcfs_content_trim(inode, *old != NULL ? (*old)->size : 0);
+        status = bcfs_content_reserve(inode, inode->size);
+    }
     if (status != BITCASK_OK) {
         free(bcfs_xattrs_swap(inode, *old));
         *old = NULL;

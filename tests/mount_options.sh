@@ -5,6 +5,7 @@
 # shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 require_fuse
+command -v setfattr >/dev/null || skip_all "no setfattr (package attr)"
 setup
 chmod 711 "$TEST_DIR"
 TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
@@ -127,6 +128,34 @@ writeback_privileges() {
     unmount_store
 }
 
+# ---- read-only ----
+
+# Beside a writer, whose view it has as of the first use of each directory.
+beside_a_writer() {
+    local other=$TEST_DIR/other file
+    mkdir "$other"
+    EXTRA_MOUNTS+=("$other")
+    mount_store
+    mkdir "$MNT/shared" "$MNT/unused"
+    echo first >"$MNT/shared/file"
+    setfattr -n user.a -v 1 "$MNT/shared/file"
+    sync "$MNT"
+    "$BITCASKFS" -o ro "$STORE" "$other"
+    equal "content" first "$(cat "$other/shared/file")"
+    equal "attributes" 1 "$(getfattr --absolute-names --only-values -n user.a "$other/shared/file")"
+    for file in touch mkdir rm; do refused "Read-only" "$file" "$other/shared/$file" "$other/shared/file"; done
+    refused "Read-only" setfattr -n user.a -v 2 "$other/shared/file"
+    # What the writer does then is in directories that were not yet looked at, and does no harm in those that were.
+    echo second >"$MNT/shared/file"
+    echo new >"$MNT/unused/new"
+    rm -r "$MNT/shared"
+    sync "$MNT"
+    equal "what was there" first "$(cat "$other/shared/file")"
+    equal "what is new" new "$(cat "$other/unused/new")"
+    if is_root; then umount "$other"; else fusermount3 -u "$other"; fi
+    unmount_store
+}
+
 # ---- remount ----
 
 flags_of() {
@@ -211,6 +240,7 @@ option_check "bad values are refused in one line" bad_values
 option_check "writeback: content and sizes" writeback
 option_check "writeback: times" writeback_times
 option_check "writeback: set-id bits go" writeback_privileges
+option_check "ro beside a writer" beside_a_writer
 option_check "remount changes ro, rw and flags" remount
 option_check "mount -t fuse.bitcaskfs, a line of fstab, and their remount" mount_command
 finish
