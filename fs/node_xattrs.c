@@ -94,7 +94,8 @@ struct bcfs_xattr_list *bcfs_xattrs_swap(struct bcfs_inode *inode, struct bcfs_x
     return old;
 }
 
-bitcask_status bcfs_xattrs_set(struct bcfs_inode *inode, const char *name, const void *value, size_t value_size)
+bitcask_status bcfs_xattrs_change(struct bcfs_inode *inode, const char *name, const void *value, size_t value_size,
+                                  struct bcfs_xattr_list **old)
 {
     struct bcfs_xattr_list *made = NULL;
     bitcask_status status = BITCASK_OK;
@@ -102,7 +103,7 @@ bitcask_status bcfs_xattrs_set(struct bcfs_inode *inode, const char *name, const
     if (!is_list(inode)) return BITCASK_CORRUPT;
     status = bcfs_xattr_list_change(inode->xattrs != NULL ? inode->xattrs->bytes : NULL, bcfs_xattrs_size(inode), name,
                                     value, value_size, &made);
-    if (status == BITCASK_OK) free(bcfs_xattrs_swap(inode, made));
+    if (status == BITCASK_OK) *old = bcfs_xattrs_swap(inode, made);
     return status;
 }
 

@@ -28,9 +28,11 @@ bool bcfs_xattrs_find(const struct bcfs_inode *inode, const char *name, struct b
 /* Puts list, which may be NULL, in the place of the present one, which is returned, not freed. */
 struct bcfs_xattr_list *bcfs_xattrs_swap(struct bcfs_inode *inode, struct bcfs_xattr_list *list);
 
-/* Sets name to value, or removes it (NULL); the list was loaded, and nobody marks anything dirty. On failure nothing
- * has changed. CORRUPT: what the record has is no list of ours, and is kept; NO_SPACE, NO_MEMORY. */
-bitcask_status bcfs_xattrs_set(struct bcfs_inode *inode, const char *name, const void *value, size_t value_size);
+/* Puts a list with name set to value, or without it (NULL), in the place of the present one, which was loaded, and
+ * which *old gets. Nothing is marked dirty. On failure nothing has changed. CORRUPT: what the record has is no list of
+ * ours, and is kept; NO_SPACE, NO_MEMORY. */
+bitcask_status bcfs_xattrs_change(struct bcfs_inode *inode, const char *name, const void *value, size_t value_size,
+                                  struct bcfs_xattr_list **old);
 
 /* Takes a name out of the list, which was loaded. False: it was not there. */
 bool bcfs_xattrs_drop(struct bcfs_inode *inode, const char *name);

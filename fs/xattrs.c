@@ -303,8 +303,6 @@ static int apply_acl(const struct bcfs_inode *inode, struct change *change)
  * or an errno; then nothing has changed. inode->lock is held. */
 static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change *change, struct bcfs_xattr_list **old)
 {
-    const struct bcfs_xattr_list *list = inode->xattrs;
-    struct bcfs_xattr_list *made = NULL;
     struct bcfs_xattr found;
     bool is_there = bcfs_xattrs_find(inode, change->name, &found);
     bool removes = change->value == NULL;
@@ -320,11 +318,8 @@ static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change 
         error = ENODATA;
     }
     if (error != 0) return error;
-    if (list != NULL && !bcfs_xattr_list_check(list->bytes, list->size)) return EIO; /* not ours: it is kept */
-    status = bcfs_xattr_list_change(list != NULL ? list->bytes : NULL, bcfs_xattrs_size(inode), change->name,
-                                    change->value, change->size, &made);
+    status = bcfs_xattrs_change(inode, change->name, change->value, change->size, old);
     if (status != BITCASK_OK) return bitcask_status_errno(status);
-    *old = bcfs_xattrs_swap(inode, made);
     if (inode->dir == NULL) {
         bcfs_content_trim(inode, *old != NULL ? (*old)->size : 0);
         status = bcfs_content_reserve(inode, inode->size);

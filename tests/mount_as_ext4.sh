@@ -321,6 +321,44 @@ explicit_times() {
     try as STRANGER touch -d 2001-01-01 file
 }
 
+# What was made is the same after a remount: nodes that were never committed before, their ACLs and device numbers.
+remounted() {
+    local before after
+    cd "$MNT"
+    mkdir left
+    cd left
+    mknod fifo p
+    mknod null c 1 3
+    mknod disk b 259 1048575
+    mkdir -m 2775 dir
+    : >file
+    chown 5:6 file
+    chmod 6755 file
+    touch -d 1950-02-03T04:05:06.123456789 file
+    if command -v setfacl >/dev/null; then
+        setfacl -m u:1:rw file fifo null
+        setfacl -d -m u:1:rwx dir
+        mkdir dir/dir
+        : >dir/file
+    fi
+    before=$(all_of .)
+    cd /
+    unmount_store
+    mount_store -o allow_other,dev
+    cd "$MNT/left"
+    after=$(all_of .)
+    cd /
+    equal "what is there" "$before" "$after"
+    grep -q 'disk block special file .* 103,fffff' <<<"$after"
+}
+
+all_of() {
+    find "$1" | sort | while read -r file; do
+        stat -c '%n %F %a %u:%g %s %t,%T %y %i' "$file"
+        getfattr -h -d -m - "$file"
+    done
+}
+
 make_real
 mount_store -o allow_other,dev || die "mount"
 chmod 755 "$MNT"
@@ -341,5 +379,6 @@ else
 fi
 check "special files" compare special_files 10
 check "times of all kinds" compare explicit_times 40
+check "all of it is there after a remount" remounted
 check "the store unmounts" unmount_store
 finish
