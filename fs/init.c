@@ -150,9 +150,10 @@ static bool complete_init_reply(const struct iovec *parts, int count)
     flags |= current.offered & (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT);
     atomic_store(&setxattr_is_long, (flags & FUSE_SETXATTR_EXT) != 0);
     memcpy(place, &flags, sizeof flags);
-    bcfs_log(BCFS_LOG_DEBUG, "INIT: offered flags 0x%08x, answered 0x%08x: PARALLEL_DIROPS %s, HANDLE_KILLPRIV_V2 %s",
+    bcfs_log(BCFS_LOG_DEBUG,
+             "INIT: offered flags 0x%08x, answered 0x%08x: PARALLEL_DIROPS %s, HANDLE_KILLPRIV_V2 %s, SETXATTR_EXT %s",
              current.offered, flags, (flags & FUSE_PARALLEL_DIROPS) != 0 ? "on" : "off",
-             (flags & FUSE_HANDLE_KILLPRIV_V2) != 0 ? "on" : "off");
+             (flags & FUSE_HANDLE_KILLPRIV_V2) != 0 ? "on" : "off", (flags & FUSE_SETXATTR_EXT) != 0 ? "on" : "off");
     return true;
 }
 

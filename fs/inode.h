@@ -53,6 +53,7 @@ struct bcfs_inode {
     uint8_t dirty;   /* BCFS_DIRTY_*; of a directory BCFS_DIRTY_XATTRS alone; lock */
     bool has_xattrs; /* it has extended attributes; lock, as all below */
     bool atime_set;  /* atime_ns counts; else atime is mtime */
+    uint8_t assumed; /* BITCASK_ATTR_MODE, UID, GID: the record states none, and a commit need not */
     uint32_t mode;   /* type and permissions */
     uint32_t uid;
     uint32_t gid;
@@ -62,7 +63,6 @@ struct bcfs_inode {
     int64_t ctime_ns;
     int64_t atime_ns;
     int64_t expiry_ns; /* 0: none */
-    uint8_t assumed;   /* BITCASK_ATTR_MODE, UID, GID: the record states none, and a commit need not */
     uint64_t ino;      /* fixed before the node is in a table */
 
     struct bcfs_xattr_list *xattrs; /* these, owned; NULL: none, or not read (node_xattrs.h) */

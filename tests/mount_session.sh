@@ -346,6 +346,7 @@ init_flags_and_quiet_opens() {
     if grep -q 'FUSE library version: 3\.1[4-9]' "$log"; then
         grep -q 'INIT: .*PARALLEL_DIROPS on' "$log"
         grep -q 'INIT: .*HANDLE_KILLPRIV_V2 on' "$log"
+        grep -q 'INIT: .*SETXATTR_EXT on' "$log"
     fi
 }
 session_check "open, create, opendir and flush go quiet, INIT gets its flags" init_flags_and_quiet_opens
