@@ -2,7 +2,7 @@
 # mount_crowd.sh [SECONDS] - eight processes create, rename, link, list and remove the same few names (tool_crowd.c).
 #
 # Afterwards: no inode under two names, what is there is there after a remount, verify is content, the tree can be
-# removed, and nothing of it is left in the store. SECONDS: of each part, default 5, with LONG=1 60. SEED is printed and
+# removed, and nothing of it is left in the store. SECONDS: of each part, default 4, with LONG=1 60. SEED is printed and
 # can be given. The same is done for a moment in a plain directory, which shows that no call is judged too hard.
 
 # Functions are called by name, through check.
@@ -12,7 +12,7 @@ require_fuse
 setup
 TOOL=$(helper tool_crowd) || skip_all "no C compiler for tests/tool_crowd.c"
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
-FOR_SECONDS=${1:-$([ "$LONG" -eq 0 ] && echo 5 || echo 60)}
+FOR_SECONDS=${1:-$([ "$LONG" -eq 0 ] && echo 4 || echo 60)}
 PROCESSES=8
 echo "$TEST_NAME: SEED=$SEED, $PROCESSES processes, $FOR_SECONDS s each part"
 
