@@ -31,6 +31,10 @@ mount_again() {
     mount_store "$@" -o "commit_ms=${COMMIT_MS[mounts % 5]}"
 }
 
+verify_is_content() {
+    "$BITCASK" verify "$STORE" >"$TEST_DIR/verify.out" 2>&1 || { cat "$TEST_DIR/verify.out" >&2; return 1; }
+}
+
 # exercise PART KILL [OPTION...]: the tool works and asks for remounts and kills on its stdout; we answer on its stdin.
 exercise() {
     local part=$1 kills=$2 what arg tool mounts=0
@@ -46,7 +50,7 @@ exercise() {
         remount) unmount_store && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
         # Nothing says that the daemon was not killed before the tool did what it does meanwhile; it allows for both.
         kill) (exec 3>&- 4<&-; sleep "$(printf '0.%03d' "$arg")"; kill -9 "$(daemon_pid)") & ;;
-        revive) wait_daemon 137 && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
+        revive) wait_daemon 137 && verify_is_content && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
         esac || { exec 3>&- 4<&-; break; }
     done
     exec 3>&- 4<&-

@@ -87,6 +87,7 @@ check "flock and fcntl locks keep two processes apart" "$TOOL" locks "$MNT/locks
 check "private and shared mappings agree with read and write" "$TOOL" mappings "$MNT/mappings"
 check "direct reads and writes agree with cached ones" "$TOOL" direct "$MNT/direct"
 check "SEEK_DATA and SEEK_HOLE leave out only zeros" "$TOOL" holes "$MNT/holes"
+check "whoever opens a file that is being replaced finds it whole" in_own_directory whole
 check "synchronous writes survive a kill" synchronous_writes_survive_a_kill
 check "names of any bytes, and of 255" in_own_directory names
 check "paths of 4,095 bytes, and directories below" in_own_directory depth

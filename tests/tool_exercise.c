@@ -88,12 +88,17 @@ static void do_write(struct file *f, bool append)
 
 static void do_truncate(struct file *f)
 {
-    size_t size = draw(3) == 0 ? draw(f->size + 1) : draw_size(), old = f->size;
+    bool by_open = f->names != 0 && draw(5) == 0;
+    size_t size = by_open ? 0 : draw(3) == 0 ? draw(f->size + 1) : draw_size(), old = f->size;
     int fd = descriptor(f);
-    note(f, "truncate from %zu to %zu", f->size, size);
+    note(f, "truncate from %zu to %zu%s", f->size, size, by_open ? " by O_TRUNC" : "");
     resize(f, size);
     remember(f);
-    if (f->names != 0 && draw(2) == 0) {
+    if (by_open) {
+        fd = open(path(__builtin_ctzll(f->names)), O_WRONLY | O_TRUNC);
+        need(f, fd >= 0, "open O_TRUNC");
+        close(fd);
+    } else if (f->names != 0 && draw(2) == 0) {
         need(f, truncate(path(__builtin_ctzll(f->names)), (off_t)size) == 0, "truncate");
     } else {
         need(f, ftruncate(fd, (off_t)size) == 0, "ftruncate");

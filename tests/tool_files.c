@@ -213,6 +213,64 @@ static void holes(const char *path)
     free(bytes);
 }
 
+/* ---- whole ---- */
+
+enum { DOCUMENT = 60000 };
+
+/* Replaces path six hundred times, from beside it and from another directory, by exchange, and by writing in place.
+ */
+static void replace_whole(const char *path, const char *other)
+{
+    static char text[DOCUMENT];
+    for (int i = 0; i < 600; i++) {
+        char beside[PATH_MAX];
+        snprintf(beside, sizeof beside, i % 2 == 0 ? "%s.new" : "%s", i % 2 == 0 ? path : other);
+        memset(text, 'a' + i % 26, sizeof text);
+        int fd = open_file(i % 7 == 6 ? path : beside, i % 7 == 6 ? O_WRONLY : O_WRONLY | O_CREAT | O_TRUNC);
+        need(write(fd, text, sizeof text) == DOCUMENT, "write");
+        need(i % 20 != 0 || fsync(fd) == 0, "fsync");
+        need(close(fd) == 0, "close");
+        if (i % 7 == 6) continue;
+        need(renameat2(AT_FDCWD, beside, AT_FDCWD, path, i % 3 == 0 ? RENAME_EXCHANGE : 0) == 0, "rename");
+        /* Not to be written to again: somebody may still read it. */
+        need(i % 3 != 0 || unlink(beside) == 0, "unlink");
+    }
+    _exit(0);
+}
+
+/* While one process replaces a file, others that open and read it always find it, and find it whole. */
+static void whole(const char *directory)
+{
+    char path[PATH_MAX], other[PATH_MAX];
+    volatile int *ended = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *text = aligned_alloc(4096, DOCUMENT / 4096 * 4096 + 4096);
+    pid_t readers[3];
+    memset(text, 'A', DOCUMENT);
+    snprintf(path, sizeof path, "%s/other", directory);
+    need(text != NULL && ended != MAP_FAILED && mkdir(path, 0755) == 0, "mkdir");
+    snprintf(path, sizeof path, "%s/document", directory);
+    snprintf(other, sizeof other, "%s/other/document", directory);
+    int fd = open_file(path, O_WRONLY | O_CREAT);
+    need(write(fd, text, DOCUMENT) == DOCUMENT && close(fd) == 0, "write");
+    for (int i = 0; i < 3; i++) {
+        readers[i] = fork();
+        while (readers[i] == 0 && *ended == 0) {
+            /* Directly, so that one request brings all of it. */
+            fd = open_file(path, O_RDONLY | O_DIRECT);
+            need(read(fd, text, DOCUMENT + 1000) == DOCUMENT, "the file is not whole");
+            for (int at = 1; at < DOCUMENT; at++) need(text[at] == text[0], "a mix of two contents");
+            close(fd);
+        }
+        if (readers[i] == 0) _exit(0);
+    }
+    pid_t writer = fork();
+    if (writer == 0) replace_whole(path, other);
+    wait_for(writer);
+    *ended = 1;
+    for (int i = 0; i < 3; i++) wait_for(readers[i]);
+    free(text);
+}
+
 /* ---- many ---- */
 
 /* `count` files are open at the same time, half of them unlinked; each keeps what was written to it. Then waits for a
@@ -337,7 +395,7 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(const char *path);
     } operations[] = {{"locks", locks}, {"mappings", mappings}, {"direct", direct}, {"synchronous", synchronous},
-                      {"holes", holes}, {"names", names},       {"depth", depth}};
+                      {"holes", holes}, {"names", names},       {"whole", whole},   {"depth", depth}};
     if (argc == 4 && strcmp(argv[1], "hold") == 0) return hold(argv[2], atoi(argv[3])), 0;
     if (argc == 4 && strcmp(argv[1], "come-and-go") == 0) return come_and_go(argv[2], atoi(argv[3])), 0;
     for (size_t i = 0; argc == 3 && i < sizeof operations / sizeof operations[0]; i++)
