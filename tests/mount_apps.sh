@@ -170,6 +170,7 @@ an_editor_is_killed() {
         cmp "$MNT/edit/document" <(seq "$found" $((found + 3000)))
         [ "$found" -ge "$(cat "$TEST_DIR/durable")" ]
     done
+    unmount_store_from "$TEST_DIR"
 }
 
 # ---- fio ----
@@ -180,7 +181,7 @@ fio_verifies() {
     local name=$1
     shift
     mkdir "$MNT/fio-$name"
-    (cd "$TEST_DIR" && fio --name="$name" --directory="$MNT/fio-$name" --size="$(factor 2m 64m)" --rw=randrw --bs=4k \
+    (cd "$TEST_DIR" && fio --name="$name" --directory="$MNT/fio-$name" --size="$(factor 2m 16m)" --rw=randrw --bs=4k \
         --verify=crc32c --verify_fatal=1 --do_verify=1 --verify_state_save=0 --randseed=7 --numjobs=2 \
         --fsync="$(factor 100 1000)" --output="$TEST_DIR/fio.out" "$@") || { cat "$TEST_DIR/fio.out"; return 1; }
     rm -r "$MNT/fio-$name"
