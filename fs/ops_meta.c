@@ -86,7 +86,9 @@ static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned
 {
     bitcask_status status = bcfs_take_error(inode);
 
-    if (status != BITCASK_OK || size == inode->size) return status;
+    if (status != BITCASK_OK) return status;
+    /* Its times change all the same, which takes a record. */
+    if (size == inode->size) return bcfs_content_reserve(inode, size);
     *flags |= BCFS_DIRTY_CONTENT;
     return bcfs_content_resize(inode, size);
 }

@@ -290,7 +290,11 @@ static void touch_exchanged(struct renaming *renaming, struct bcfs_inode *inode)
 {
     (void)pthread_mutex_lock(&inode->lock);
     inode->ctime_ns = renaming->now_ns;
-    if (inode->dir == NULL && bcfs_pending_make(inode)) bcfs_dirty_mark(renaming->fs, inode, BCFS_DIRTY_ATTRS);
+    /* The exchange is done. Where a full disk has no room for one more record, the ctime stays in memory: a commit that
+     * had to fail for it would fail the next write and fsync, though nothing that they promised is missing. */
+    if (inode->dir == NULL && bcfs_content_reserve(inode, inode->size) == BITCASK_OK) {
+        bcfs_dirty_mark(renaming->fs, inode, BCFS_DIRTY_ATTRS);
+    }
     (void)pthread_mutex_unlock(&inode->lock);
     if (inode->dir != NULL) bcfs_dirty_mark_dir(renaming->fs, inode, true);
 }
