@@ -43,6 +43,8 @@ extern bool crashes;    /* there will be some: keep the hashes */
 extern bool kill_asked; /* the daemon dies about now */
 extern long operation;
 extern sigjmp_buf mount_died; /* where a call leads that failed since then */
+extern bool may_be_full;      /* the call at work may find no space; then it leads to disk_full */
+extern sigjmp_buf disk_full;
 
 extern struct file *files[FILES]; /* NULL: free */
 extern struct file *at[NAMES];    /* by name; NULL: none */
@@ -74,6 +76,9 @@ void file_synced(struct file *f);
 
 /* The names in a directory are durable; with dir 0, which is the mount's root, everything is. */
 void dir_synced(int dir);
+
+/* The file, whose last call found no space, is as it was in one of its states from the given one on. */
+void settle(struct file *f, size_t first_state);
 
 /* A file's descriptor, opened if need be. */
 int descriptor(struct file *f);

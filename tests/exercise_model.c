@@ -24,7 +24,8 @@ size_t largest;
 uint8_t *buffer;
 void *mapped;
 size_t mapped_size;
-sigjmp_buf mount_died;
+sigjmp_buf mount_died, disk_full;
+bool may_be_full;
 
 unsigned draw(size_t below)
 {
@@ -63,6 +64,7 @@ void need(const struct file *f, bool fine, const char *what)
 {
     if (fine) return;
     if (kill_asked && (errno == ENOTCONN || errno == ECONNABORTED || errno == EIO)) siglongjmp(mount_died, 1);
+    if (may_be_full && errno == ENOSPC) siglongjmp(disk_full, 1);
     fprintf(stderr, "operation %ld: %s (%s)\n", operation, what, strerror(errno));
     if (f != NULL) show(f);
     exit(1);
@@ -273,7 +275,21 @@ void compare_all(void)
     }
 }
 
-/* ---- remounts and crashes ---- */
+/* ---- full disks, remounts and crashes ---- */
+
+void settle(struct file *f, size_t first_state)
+{
+    size_t size = read_all(f, descriptor(f), largest + 1, 0), i = first_state;
+    uint64_t hash = hash_of(buffer, size);
+    note(f, "no space");
+    while (i < f->states_count && (f->states[i].size != size || f->states[i].hash != hash)) i++;
+    errno = 0;
+    need(f, i < f->states_count, "a call that found no space changed the file in another way");
+    resize(f, size);
+    memcpy(f->data, buffer, size);
+    remember(f);
+    compare_stat(f);
+}
 
 static void ask(const char *what)
 {

@@ -5,6 +5,9 @@
 # OPERATIONS: default 20,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the
 # largest files, default 3,000,000. DIRECTORY, of another filesystem: the same operations there must find nothing, which
 # shows that the checker demands nothing that they do not keep.
+#
+# FULL_DISK=1: also on a disk that is soon full. Not done by default, since of what it finds one thing remains: a rename
+# across directories, completed later, may find no space then, and fail the fsync of another file for it.
 
 # Functions are called by name, through check.
 # shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
@@ -12,6 +15,7 @@
 require_fuse
 setup
 TOOL=$(helper tool_exercise exercise_model.c) || skip_all "no C compiler for tests/tool_exercise.c"
+FS_TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 RANDOM=$SEED
 OPERATIONS=${1:-$([ "$LONG" -eq 0 ] && echo 20000 || echo 1000000)}
@@ -69,9 +73,58 @@ run() {
     check "$label: verify finds no damage" "$BITCASK" verify "$STORE"
 }
 
+# The store is on a disk that is soon full, again and again.
+full_disk() {
+    is_root || skip_check "needs root, to mount a small disk"
+    command -v mkfs.ext4 >/dev/null || skip_check "no mkfs.ext4"
+    mkdir "$TEST_DIR/small"
+    truncate -s 32M "$TEST_DIR/disk"
+    mkfs.ext4 -q -m 0 "$TEST_DIR/disk"
+    mount -o loop "$TEST_DIR/disk" "$TEST_DIR/small"
+    STORE=$TEST_DIR/small/store
+    mount_store
+    exercise 10 -1
+    grep 'the disk was full [1-9]' "$TEST_DIR/tool.err"
+    unmount_store
+    "$BITCASK" verify "$STORE"
+}
+
+# What changes only the times of a file needs a record too: it is refused at once, or fsync does not fail for it.
+full_disk_is_told_in_time() {
+    is_root || skip_check "needs root, to mount a small disk"
+    local i
+    mkdir "$TEST_DIR/full"
+    mount -t tmpfs -o size=8m none "$TEST_DIR/full"
+    STORE=$TEST_DIR/full/store
+    mount_store
+    mkdir "$MNT/a" "$MNT/b"
+    for i in a b; do
+        : >"$MNT/$i/empty"
+        echo "$i" >"$MNT/$i/file"
+        sync "$MNT/$i/empty" "$MNT/$i/file"
+    done
+    cat /dev/zero >"$MNT/a/filler" 2>/dev/null || true
+    cat /dev/zero >"$MNT/b/filler" 2>/dev/null || true
+    for ((i = 0; i < 300; i++)); do
+        echo small 2>/dev/null >"$MNT/a/small$i" || break
+        echo small 2>/dev/null >"$MNT/b/small$i" || break
+    done
+    sync "$MNT/a" || true
+    [ "$i" -lt 300 ]
+    truncate -s 0 "$MNT/a/empty" || echo "truncate found no space"
+    sync "$MNT/a/empty"
+    "$FS_TOOL" exchange "$MNT/a/file" "$MNT/b/file" || echo "exchange found no space"
+    sync "$MNT/a/file" "$MNT/b/file"
+    rm "$MNT/a/filler" "$MNT/b/filler"
+    unmount_store
+}
+
 check "a plain directory has no findings" plain_directory_has_no_findings
 run 2 remounts 0
 run 4 kills 500
 # Segments are full, and merges happen, all the time.
 run 4 tight 1000 -o segment_size=1M
+EXTRA_MOUNTS+=("$TEST_DIR/small" "$TEST_DIR/full")
+check "a full disk is told in time" full_disk_is_told_in_time
+[ -z "${FULL_DISK:-}" ] || check "a full disk refuses calls, and they change nothing" full_disk
 finish

@@ -6,6 +6,9 @@
  * "kill", which it does MS milliseconds later, while this program goes on). Without these two, or with 0, it works on
  * any directory of any filesystem, and must find nothing there. Exit status 0 or 1.
  *
+ * KILL -1: the disk may be full. A call that finds no space must leave all as it was before it, or, a write of several
+ * parts, as it was after one of them; fsync and unlink never do. There is no mapping and no long copy.
+ *
  * Compared after each operation: a part of the file, its size, number of links, and that its mtime does not go back;
  * now and then the listings, and all files.
  *
@@ -30,6 +33,8 @@
 enum { ONE_WRITE = 128 * 1024 };
 
 static bool links_work;
+static bool fills;    /* the disk may become full */
+static long refusals; /* how often it was */
 
 /* ---- operations on content ---- */
 
@@ -57,6 +62,7 @@ static void fill(size_t size)
 /* In calls that are one request each, so that the content after each of them is one that a crash may leave. */
 static void do_write(struct file *f, bool append)
 {
+    static uint8_t old[ONE_WRITE];
     size_t size = draw_size() + 1, offset = append ? f->size : draw_offset(f);
     int fd = descriptor(f);
     if (offset + size > largest) return;
@@ -67,7 +73,8 @@ static void do_write(struct file *f, bool append)
     }
     fill(size);
     for (size_t done = 0; done < size;) {
-        size_t part = size - done < ONE_WRITE ? size - done : ONE_WRITE;
+        size_t part = size - done < ONE_WRITE ? size - done : ONE_WRITE, place = offset + done, old_size = f->size;
+        if (place < old_size) memcpy(old, f->data + place, part < old_size - place ? part : old_size - place);
         if (offset + done + part > f->size) resize(f, offset + done + part);
         memcpy(f->data + offset + done, buffer + done, part);
         remember(f);
@@ -75,9 +82,16 @@ static void do_write(struct file *f, bool append)
                                               : pwrite(fd, buffer + done, part, (off_t)(offset + done));
         if (wrote != (ssize_t)part && append && fd != f->fd) close(fd);
         if (wrote > 0 && wrote < (ssize_t)part) {
-            /* The kernel made two requests of it, and the daemon died in between. */
+            /* The kernel made two requests of it, and the daemon died in between, or found no space for the second. */
+            size_t end = place + (size_t)wrote;
+            if (end < old_size) {
+                size_t kept = place + part < old_size ? place + part : old_size;
+                memcpy(f->data + end, old + wrote, kept - end);
+            }
+            resize(f, end > old_size ? end : old_size);
+            remember(f);
             f->loose = true;
-            errno = ENOTCONN;
+            errno = fills ? ENOSPC : ENOTCONN;
         }
         need(f, wrote == (ssize_t)part, "write");
         done += part;
@@ -194,6 +208,8 @@ static void do_sync(struct file *f)
         int result = fsync(fd), error = errno;
         close(fd);
         errno = error;
+        /* Its times are written then, and no room was reserved for them. */
+        if (result != 0 && error == ENOSPC && fills) return;
         need(NULL, result == 0, "fsync of a directory");
         dir_synced(dir);
         return;
@@ -284,21 +300,90 @@ static void do_rename(int name, int to)
 
 /* ---- the run ---- */
 
+/* What to go back to when a call found no space: the model was changed before it. */
+static struct {
+    struct file *f, *victim;
+    struct file file_was, victim_was;
+    int name, to; /* -1: the call was about content */
+    bool must[2];
+    size_t first_state;
+} undo;
+
+static void call_may_find_no_space(struct file *f, int name, int to)
+{
+    undo.f = f;
+    undo.victim = to >= 0 ? at[to] : NULL;
+    undo.name = name;
+    undo.to = to;
+    if (f != NULL) undo.file_was = *f;
+    if (undo.victim != NULL) undo.victim_was = *undo.victim;
+    for (int i = 0; i < 2 && to >= 0; i++) undo.must[i] = name_must[i == 0 ? name : to];
+    undo.first_state = f != NULL ? f->states_count - 1 : 0;
+    may_be_full = crashes && fills;
+}
+
+static void put_back(struct file *f, const struct file *was)
+{
+    f->names = was->names;
+    f->may = was->may;
+    f->must = was->must;
+    f->linked = was->linked;
+}
+
+static void found_no_space(void)
+{
+    struct stat st;
+    may_be_full = false;
+    refusals++;
+    if (undo.name < 0) {
+        settle(undo.f, undo.first_state);
+        return;
+    }
+    if (undo.to < 0) { /* a file that was to be made */
+        for (int i = 0; i < FILES; i++)
+            if (files[i] != NULL && files[i] == at[undo.name]) free_file(i);
+        at[undo.name] = NULL;
+        need(NULL, lstat(path(undo.name), &st) != 0 && errno == ENOENT, "a file that found no space is there");
+        return;
+    }
+    put_back(undo.f, &undo.file_was);
+    if (undo.victim != NULL) put_back(undo.victim, &undo.victim_was);
+    at[undo.name] = undo.f;
+    at[undo.to] = undo.victim;
+    name_must[undo.name] = undo.must[0];
+    name_must[undo.to] = undo.must[1];
+    note(undo.f, "no space");
+    compare_all();
+}
+
 static void step(void)
 {
     int name = (int)draw(NAMES), to = (int)draw(NAMES);
     struct file *f = at[name];
     if (draw(5) == 0) {
         switch (f == NULL ? 0 : draw(6)) {
-        case 0: f == NULL ? do_create(name) : do_unlink(name); return;
-        case 1: do_link(name, to); return;
+        case 0:
+            if (f == NULL) call_may_find_no_space(NULL, name, -1);
+            f == NULL ? do_create(name) : do_unlink(name);
+            return;
+        case 1:
+            call_may_find_no_space(f, name, to);
+            do_link(name, to);
+            return;
         case 2: compare_listing((int)draw(DIRS)); return;
-        default: do_rename(name, to); return;
+        default:
+            call_may_find_no_space(f, name, to);
+            do_rename(name, to);
+            return;
         }
     }
     f = any_file();
     if (f == NULL) return;
-    switch (draw(16)) {
+    unsigned what = draw(16);
+    /* What a mapping or a long copy loses is told by no call that could be repeated. */
+    if (fills && what >= 9 && what <= 11) what = 0;
+    if (what <= 8) call_may_find_no_space(f, -1, -1);
+    switch (what) {
     case 0:
     case 1:
     case 2:
@@ -346,7 +431,8 @@ int main(int argc, char **argv)
     root = argv[1];
     seed = (unsigned)strtoul(argv[3], NULL, 10);
     largest = strtoul(argv[4], NULL, 10);
-    crashes = kills > 0;
+    crashes = kills != 0;
+    fills = kills < 0;
     buffer = calloc(1, largest + 4096);
     need(NULL, buffer != NULL && signal(SIGBUS, on_bus_error) != SIG_ERR, "no memory");
     for (int i = 1; i < DIRS; i++) {
@@ -360,16 +446,22 @@ int main(int argc, char **argv)
     if (sigsetjmp(mount_died, 1) != 0) recover();
     while (operation < end || kill_asked) {
         operation++;
-        if (crashes && !kill_asked && operation % kills == 0) {
+        if (kills > 0 && !kill_asked && operation % kills == 0) {
             printf("kill %u\n", draw(300));
             fflush(stdout);
             kill_asked = true;
         }
         if (remounts > 0 && operation % remounts == 0 && !kill_asked) remount();
         if (operation % 1000 == 0) compare_all();
-        step();
+        if (sigsetjmp(disk_full, 1) == 0) {
+            step();
+        } else {
+            found_no_space();
+        }
+        may_be_full = false;
         forget_unreachable();
     }
     compare_all();
+    if (fills) fprintf(stderr, "the disk was full %ld times\n", refusals);
     return 0;
 }
