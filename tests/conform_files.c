@@ -42,6 +42,12 @@ static long list(int fd)
     return error == 0 ? count : -1;
 }
 
+static long open_dir(const char *path)
+{
+    DIR *dir = opendir(path);
+    return dir == NULL ? -1 : closedir(dir);
+}
+
 static long lock_range(int fd, short type)
 {
     struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = 1, .l_len = 2};
@@ -197,7 +203,7 @@ static void removed_file(const char *name, int how)
     CASE("lookup in it", faccessat(dir, "x", F_OK, 0));
     CASE("getcwd", getcwd(bytes, sizeof bytes) == NULL ? -1 : 0);
     CASE("stat of the working directory", stat(".", &st));
-    CASE("list of the working directory", opendir(".") == NULL ? -1 : 0);
+    CASE("list of the working directory", open_dir("."));
     close(fd);
     close(dir);
 }
@@ -336,7 +342,7 @@ void user_cases(void)
             AS_USER("stat", path, access(path, F_OK));
         }
         AS_USER("rmdir", dirs[i], rmdir(dirs[i]));
-        AS_USER("list", dirs[i], opendir(dirs[i]) == NULL ? -1 : 0);
+        AS_USER("list", dirs[i], open_dir(dirs[i]));
         AS_USER("chmod", dirs[i], chmod(dirs[i], 0777));
         AS_USER("rename", dirs[i], rename(dirs[i], "open/dir"));
     }

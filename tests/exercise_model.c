@@ -376,7 +376,7 @@ void recover(void)
         need(NULL, matches > 0, "a content that should not be there");
         struct file *f = new_file(name);
         resize(f, size);
-        memcpy(f->data, buffer, size);
+        if (size > 0) memcpy(f->data, buffer, size);
         note(f, "found after a crash as %s, %zu bytes, %d candidates", path(name), size, matches);
     }
     for (int i = 0; i < FILES; i++) {
