@@ -2,7 +2,7 @@
 # mount_exercise.sh [OPERATIONS] - random operations on a mount beside a copy in plain memory (tool_exercise.c), with
 # clean remounts and kills (-9) of the daemon in between.
 #
-# OPERATIONS: default 20,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the
+# OPERATIONS: default 12,000 in all, with LONG=1 1,000,000. SEED is printed and can be given. LARGEST: bytes of the
 # largest files, default 3,000,000. DIRECTORY, of another filesystem: the same operations there must find nothing, which
 # shows that the checker demands nothing that they do not keep.
 #
@@ -18,7 +18,7 @@ TOOL=$(helper tool_exercise exercise_model.c) || skip_all "no C compiler for tes
 FS_TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 RANDOM=$SEED
-OPERATIONS=${1:-$([ "$LONG" -eq 0 ] && echo 20000 || echo 1000000)}
+OPERATIONS=${1:-$([ "$LONG" -eq 0 ] && echo 12000 || echo 1000000)}
 LARGEST=${LARGEST:-3000000}
 DIRECTORY=${DIRECTORY:-$TEST_DIR/plain}
 COMMIT_MS=(100 5 1000 0 30)
@@ -83,7 +83,7 @@ full_disk() {
     mount -o loop "$TEST_DIR/disk" "$TEST_DIR/small"
     STORE=$TEST_DIR/small/store
     mount_store
-    exercise 10 -1
+    exercise 5 -1
     grep 'the disk was full [1-9]' "$TEST_DIR/tool.err"
     unmount_store
     "$BITCASK" verify "$STORE"
