@@ -50,6 +50,7 @@ typedef enum bitcask_status {
 /* Limits. */
 #define BITCASK_NAME_MAX 255u                    /* bytes in one name */
 #define BITCASK_VALUE_MAX (256u * 1024u * 1024u) /* bytes in one value */
+#define BITCASK_SIZE_MAX (1ull << 44)            /* bytes in one value that is written in pieces */
 #define BITCASK_BATCH_MAX (64u * 1024u * 1024u)  /* encoded bytes of a batch of more than one record */
 #define BITCASK_XATTRS_MAX (64u * 1024u)         /* encoded bytes of a key's extended attributes */
 

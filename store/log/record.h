@@ -23,9 +23,9 @@ enum bc_record_flag {
     BC_RECORD_TOMBSTONE = 1u << 0, /* the key is deleted; no value */
     BC_RECORD_MORE = 1u << 1,      /* more of this batch follows */
     BC_RECORD_PARTITION = 1u << 2, /* the value is a partition id, 8 bytes */
-    BC_RECORD_LINK = 1u << 3,      /* reserved: the value is the number of an inode */
-    BC_RECORD_INODE = 1u << 4,     /* reserved: an inode */
-    BC_RECORD_EXTENT = 1u << 5,    /* reserved: a piece of an inode's value */
+    BC_RECORD_LINK = 1u << 3,      /* the value is the number of an inode, 8 bytes */
+    BC_RECORD_INODE = 1u << 4,     /* in partition 1: an inode, see inode_body.h */
+    BC_RECORD_EXTENT = 1u << 5,    /* in partition 1: a piece of an inode's content */
     BC_RECORD_DURABLE = 1u << 6,   /* all before this record was on stable storage when it was written */
     BC_RECORD_KNOWN = (1u << 7) - 1
 };
@@ -35,6 +35,8 @@ enum bc_internal_key {
     BC_KEY_MARK = 'D',    /* the value (8 bytes) is a length up to which the segment is durable; never indexed */
     BC_KEY_SELF = 'A',    /* the root's own attributes */
     BC_KEY_INTENT = 'X',  /* in partition 1, then 8 bytes of intent id: records still to be redone */
+    BC_KEY_INODE = 'I',   /* in partition 1, then 8 bytes of number, big-endian: an inode */
+    BC_KEY_EXTENT = 'E',  /* in partition 1, then value id and extent number, 8 bytes each, big-endian */
     BC_KEY_SESSION = 'S'  /* in partition 1: a writer that may leave unnamed partitions is at work */
 };
 
