@@ -59,7 +59,9 @@ static void fill_attrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
     add_times(inode, attrs);
     if (inode->mode == (S_IFREG | 0644) && inode->assumed == 0) attrs->present &= ~(uint32_t)BITCASK_ATTR_MODE;
     if (inode->atime_set && inode->atime_ns == inode->mtime_ns) attrs->present &= ~(uint32_t)BITCASK_ATTR_ATIME;
-    if (inode->ino != bitcask_derived_ino(inode->parent->dir->partition, inode->name, inode->name_size)) {
+    /* A large file would get a number of its own. */
+    if (inode->size > BITCASK_SMALL_MAX ||
+        inode->ino != bitcask_derived_ino(inode->parent->dir->partition, inode->name, inode->name_size)) {
         attrs->present |= BITCASK_ATTR_INO;
         attrs->ino = inode->ino;
     }
@@ -126,7 +128,13 @@ static bitcask_status put_one(bitcask_partition *partition, const struct item *i
     return bitcask_put(partition, item->inode->name, item->inode->name_size, item->data, item->size, &options, NULL);
 }
 
-/* All contents in one append. */
+/* A large content goes by itself: beside it, the records of a batch would be written twice. */
+static bool is_alone(const struct item *item)
+{
+    return item->content && item->size > BITCASK_SMALL_MAX;
+}
+
+/* All other contents in one append. */
 static bitcask_status put_batch(bitcask_partition *partition, const struct item *items, size_t count)
 {
     bitcask_batch *batch = NULL;
@@ -134,7 +142,7 @@ static bitcask_status put_batch(bitcask_partition *partition, const struct item 
     bitcask_status status = bitcask_batch_open(partition, &batch);
 
     for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
-        if (!items[i].content) continue;
+        if (!items[i].content || is_alone(&items[i])) continue;
         status = bitcask_batch_put(batch, items[i].inode->name, items[i].inode->name_size, items[i].data, items[i].size,
                                    &items[i].attrs);
         reserved += items[i].reserved;
@@ -152,14 +160,16 @@ static void store_items(bitcask_partition *partition, struct item *items, size_t
     bitcask_status status = BITCASK_OK;
 
     for (size_t i = 0; i < count; i++) {
-        if (!items[i].content) continue;
+        if (!items[i].content || is_alone(&items[i])) continue;
         contents++;
         last = i;
     }
     if (contents == 1) status = put_one(partition, &items[last]);
     if (contents > 1) status = put_batch(partition, items, count);
     for (size_t i = 0; i < count; i++) {
-        items[i].status = items[i].content ? status : set_one(partition, &items[i]);
+        items[i].status = is_alone(&items[i])  ? put_one(partition, &items[i])
+                          : items[i].content ? status
+                                             : set_one(partition, &items[i]);
     }
 }
 

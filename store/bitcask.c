@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "db/batch.h"
-#include "db/db.h"
+#include "db/inodes.h"
 #include "db/query.h"
 #include "partition/derived_ino.h"
 
@@ -351,43 +351,36 @@ uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, size_t xattr
     const struct bc_write tombstone = {.key_size = key_size};
     const struct bc_write put = {.key_size = key_size + xattrs_size};
 
-    return bc_writes_bound(&tombstone, 1) + bc_writes_bound(&put, 1) + value_size;
+    uint64_t bound = bc_writes_bound(&tombstone, 1) + bc_writes_bound(&put, 1) + value_size;
+
+    /* A large one is cut into extents, with an inode, a link and an intent beside them, and a file may have to be begun. */
+    if (value_size > BITCASK_SMALL_MAX) bound += (value_size >> BC_EXTENT_SHIFT) * 256 + 131072;
+    return bound;
 }
 
 /* ---- keys ---- */
 
 bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_t key_size, bitcask_entry *entry)
 {
-    struct bc_partition *instance;
-    struct bc_entry found;
-
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = bc_node_pin_reading(partition, &instance);
-    if (status != BITCASK_OK) return status;
-    status = bc_partition_find(instance, key, key_size, &found);
-    bc_node_unpin(partition);
-    if (status == BITCASK_OK) bc_entry_to_public(partition->id, &found, key, key_size, entry);
-    return status;
+    return status == BITCASK_OK ? bc_node_stat(partition, key, key_size, entry) : status;
 }
 
 bitcask_status bitcask_pin(bitcask_partition *partition, const void *key, size_t key_size, bitcask_value **value)
 {
-    struct bc_partition *instance;
     struct bc_value *pinned = NULL;
 
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = bc_node_pin_reading(partition, &instance);
-    if (status != BITCASK_OK) return status;
-    status = bc_partition_pin(instance, key, key_size, &pinned);
-    bc_node_unpin(partition);
-    if (status == BITCASK_OK && (pinned->entry.flags & BC_ENTRY_PARTITION)) {
-        bc_value_close(&pinned);
-        status = BITCASK_IS_PARTITION;
-    }
+    if (status == BITCASK_OK) status = bc_node_pin_value(partition, key, key_size, &pinned);
     if (status == BITCASK_OK) *value = (bitcask_value *)pinned;
     return status;
+}
+
+static bc_status load(struct bc_value *value)
+{
+    return value->above ? bc_pinned_load(value) : bc_value_load(value);
 }
 
 bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t key_size, bitcask_value **value)
@@ -395,7 +388,7 @@ bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t
     bitcask_value *pinned = NULL;
     bc_status status = bitcask_pin(partition, key, key_size, &pinned);
 
-    if (status == BITCASK_OK) status = bc_value_load(&pinned->value);
+    if (status == BITCASK_OK) status = load(&pinned->value);
     if (status == BITCASK_OK)
         *value = pinned;
     else
@@ -406,12 +399,13 @@ bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t
 bitcask_status bitcask_value_load(bitcask_value *value)
 {
     ENTER();
-    return bc_value_load(&value->value);
+    return load(&value->value);
 }
 
 void bitcask_value_unload(bitcask_value *value)
 {
-    bc_value_unload(&value->value);
+    if (value->value.above) bc_pinned_unload(&value->value);
+    else bc_value_unload(&value->value);
 }
 
 bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *buffer, size_t size, size_t *got)
@@ -419,6 +413,7 @@ bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *b
     uint64_t whole = value->value.entry.value_size;
 
     ENTER();
+    if (value->value.above) return bc_pinned_read(&value->value, offset, buffer, size, got);
     *got = 0;
     bc_status status = bc_value_load(&value->value);
     if (status != BITCASK_OK || offset >= whole) return status;
@@ -430,17 +425,20 @@ bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *b
 
 const void *bitcask_value_data(const bitcask_value *value)
 {
-    return value->value.data;
+    return value->value.above ? bc_pinned_data(&value->value) : value->value.data;
 }
 
 uint64_t bitcask_value_size(const bitcask_value *value)
 {
-    return value->value.entry.value_size;
+    return value->value.above ? bc_pinned_size(&value->value) : value->value.entry.value_size;
 }
 
 void bitcask_value_entry(const bitcask_value *value, bitcask_entry *entry)
 {
-    bc_entry_to_public(value->value.partition_id, &value->value.entry, value->value.key, value->value.key_size, entry);
+    if (value->value.above)
+        bc_pinned_entry(&value->value, entry);
+    else
+        bc_entry_to_public(value->value.partition_id, &value->value.entry, value->value.key, value->value.key_size, entry);
     entry->key = NULL;
     entry->key_size = 0;
 }
@@ -449,7 +447,8 @@ void bitcask_value_unpin(bitcask_value **value)
 {
     struct bc_value *pinned = (struct bc_value *)*value;
 
-    bc_value_close(&pinned);
+    if (pinned && pinned->above) bc_pinned_close(&pinned);
+    else bc_value_close(&pinned);
     *value = NULL;
 }
 
@@ -480,6 +479,17 @@ bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, 
     if (status == BITCASK_OK && !attrs) status = bc_fail(BITCASK_BAD_ARGUMENT, "attrs is NULL");
     if (status == BITCASK_OK) status = check_attrs(attrs);
     return status == BITCASK_OK ? bc_node_set_attrs(partition, key, key_size, attrs, flags, version) : status;
+}
+
+bitcask_status bitcask_link(bitcask_partition *from, const void *from_key, size_t from_key_size, bitcask_partition *to,
+                            const void *to_key, size_t to_key_size, unsigned flags)
+{
+    ENTER();
+    bc_status status = bitcask_check_name(from_key, from_key_size);
+    if (status == BITCASK_OK) status = bitcask_check_name(to_key, to_key_size);
+    if (status == BITCASK_OK && from->db != to->db)
+        status = bc_fail(BITCASK_BAD_ARGUMENT, "the two names are in different stores");
+    return status == BITCASK_OK ? bc_node_link(from, from_key, from_key_size, to, to_key, to_key_size, flags) : status;
 }
 
 bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done)

@@ -129,7 +129,10 @@ BITCASK_API uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, 
 BITCASK_API bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_t key_size,
                                         bitcask_entry *entry);
 
-/* Reads and checks the value of key. CORRUPT if its bytes fail their check. *value must be unpinned. */
+/* Values above BITCASK_SMALL_MAX, and files with several names, are inodes: their bytes stand in extents beside each other,
+ * and names lead to them. The calls below follow; entry->version is then the inode's, which a rename does not change.
+ *
+ * Reads and checks the value of key. CORRUPT if its bytes fail their check. *value must be unpinned. */
 BITCASK_API bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t key_size,
                                        bitcask_value **value);
 
@@ -144,7 +147,8 @@ BITCASK_API bitcask_status bitcask_value_load(bitcask_value *value);
 /* Frees the bytes that bitcask_value_load() or _read() brought in; the value stays pinned. */
 BITCASK_API void bitcask_value_unload(bitcask_value *value);
 
-/* Copies size bytes from offset into buffer; *got says how many there were (less at the value's end). Loads. */
+/* Copies size bytes from offset into buffer; *got says how many there were (less at the value's end). Loads a
+ * small value; of a large one reads and checks the extents that the range touches, and no others. */
 BITCASK_API bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *buffer, size_t size,
                                               size_t *got);
 
@@ -161,12 +165,15 @@ BITCASK_API void bitcask_value_unpin(bitcask_value **value);
 /* Stores value under key. options NULL: none. version: NULL, or gets the record's version.
  * The version is attrs->ctime_ns (else attrs->mtime_ns, else now) where that lies above the partition's last one
  * and not in the future, else max(now, last + 1); times equal to it take no room.
+ * Of a file with several names the value changes under all of them. A value above BITCASK_SMALL_MAX is written in pieces
+ * and put in one step; the first one under a name syncs, whatever the policy says. An inode number that attrs does not
+ * state stays what it was.
  * Errors: BAD_NAME, IS_PARTITION, EXISTS, VERSION_MISMATCH, TOO_LARGE, NO_SPACE, POISONED, ... */
 BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t key_size,
                                        const void *value, size_t value_size, const bitcask_write_options *options,
                                        uint64_t *version);
 
-/* Deletes key. NOT_FOUND if there is none; IS_PARTITION: see bitcask_partition_drop(). */
+/* Deletes key; of a file with several names that one. Where it is a name of an inode it syncs. NOT_FOUND if there is none; IS_PARTITION: see bitcask_partition_drop(). */
 BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
                                           const bitcask_write_options *options);
 
@@ -175,8 +182,15 @@ BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const vo
 BITCASK_API bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, size_t key_size,
                                              const bitcask_attrs *attrs, unsigned flags, uint64_t *version);
 
+/* Gives the file under from_key another name: both, and all further ones, are one file with one value, one set of
+ * attributes and one inode number; entry->nlink counts them, and bitcask_delete() takes one away. Durable when it
+ * returns, whatever flags says. NOT_FOUND, EXISTS (to_key is taken), IS_PARTITION (directories have one name),
+ * TOO_MANY_LINKS above 65,000, ... */
+BITCASK_API bitcask_status bitcask_link(bitcask_partition *from, const void *from_key, size_t from_key_size,
+                                        bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags);
+
 /* Renames count keys or partitions in one round: replaces a key that is at the target, or an empty partition if
- * a partition is moved. Each item is atomic: after a crash it stands under exactly one of its two names; items
+ * a partition is moved; two names of one file are left as they are. Each item is atomic: after a crash it stands under exactly one of its two names; items
  * must not name one another's names. An inode number is kept. Within a partition nothing is synced; across
  * partitions the round syncs a redo intent once. The first item that cannot be done stops the round with its
  * status: *done (may be NULL) says how many were done before it.
@@ -188,7 +202,9 @@ BITCASK_API bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *it
 BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch);
 
 /* Adds a put or a delete. The key is copied, attrs are copied without the xattrs' bytes; value and xattrs are
- * borrowed until commit or clear. Deleting an absent key is no error. Later operations win over earlier ones. */
+ * borrowed until commit or clear. Deleting an absent key is no error. Later operations win over earlier ones. Where
+ * one of them is above BITCASK_SMALL_MAX, or concerns a file with several names, the whole batch is written twice and
+ * synced. */
 BITCASK_API bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size, const void *value,
                                              size_t value_size, const bitcask_attrs *attrs);
 BITCASK_API bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size);

@@ -159,7 +159,7 @@ merge_shows_progress_on_a_terminal_only() {
     begun=$(date +%s%N)
     script -qec "stty cols 100; '$BITCASK' merge --full --rate 500K m5" /dev/null </dev/null >out
     took=$((($(date +%s%N) - begun) / 100000000))
-    tr '\r' '\n' <out | grep -qE '^ *[0-9]+% \[[=> ]{8,}\] [0-9.]+ .*B of [0-9.]+ .iB, .*/s, .* left  [d/]'
+    tr '\r' '\n' <out | grep -qE '^ *[0-9]+% \[[=> ]{8,}\] [0-9.]+ .*B of [0-9.]+ .iB, .*/s, .* left  [d/(]'
     tr '\r' '\n' <out | grep -q '^merged '
     [ "$(tr '\r' '\n' <out | grep '%' | wc -L)" -lt 100 ]
     draws=$(tr '\r' '\n' <out | grep -c '%')

@@ -7,6 +7,7 @@
 
 #include "accounts.h"
 #include "crash_world.h"
+#include "db/maintain.h"
 #include "log/hint.h"
 
 #define NAMES 128       /* names are numbers below this */
@@ -261,6 +262,26 @@ static void match_group(struct check *check, const struct world_group *group)
         complain(check, "half of one call: it changed object %d, but not %d", changed, unchanged);
 }
 
+/* Names and inodes agree, and no extent is kept that no inode maps. */
+static void check_inodes(struct check *check)
+{
+    struct bitcask *db = check->world->db;
+    bitcask_verify_result result = {0};
+    const struct bc_verify verify = {.env = &db->env, .path = "(inodes)", .result = &result};
+    struct bc_partition *inodes = NULL;
+    if (world_inline_max == 0 || db->env.read_only || check->world->faulty) return;
+    if (bc_verify_links(db, &verify) != BITCASK_OK || result.damage > 0)
+        complain(check, "%llu names or inodes do not agree", (unsigned long long)result.damage);
+    if (bc_node_pin(db->inodes, &inodes) != BITCASK_OK) return;
+    pthread_mutex_lock(&inodes->write_lock);
+    size_t before = bc_index_count(inodes->index);
+    bc_partition_drop_unmapped(inodes);
+    size_t after = bc_index_count(inodes->index);
+    pthread_mutex_unlock(&inodes->write_lock);
+    bc_node_unpin(db->inodes);
+    if (before != after) complain(check, "%zu extents are kept that nothing maps", before - after);
+}
+
 bool world_check(struct world *world, bool rebase)
 {
     static struct check check;
@@ -273,6 +294,7 @@ bool world_check(struct world *world, bool rebase)
     if (status == BITCASK_OK) {
         walk(&check, root, WORLD_ROOT);
         check_tidy(&check, world->db->inodes, WORLD_INODES);
+        check_inodes(&check);
     } else
         complain(&check, "open the root: %s (%s)", bitcask_status_text(status), bitcask_error_detail());
     bitcask_partition_close(&root);

@@ -10,6 +10,7 @@
 #include "partition/checkpoint.h"
 
 char world_context[256];
+uint32_t world_inline_max;
 
 void world_init(struct world *world, struct bc_sim *sim, const bitcask_options *options, size_t value_size)
 {
@@ -41,6 +42,10 @@ bool world_open(struct world *world, bool read_only)
     if (world->faulty && world->stopped) return false; /* the script ends with the call that failed */
     world->stopped = false;
     if (!went_well(world, bc_db_open(bc_sim_io(world->sim), "store", &options, &world->db), "open")) return false;
+    if (world_inline_max > 0) {
+        world->db->inline_max = world_inline_max;
+        world->db->extent_shift = 12;
+    }
     return world->opened = true;
 }
 

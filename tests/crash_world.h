@@ -68,6 +68,9 @@ struct world_move {
 /* Where a failure happened, for the message; formatted by the driver. */
 extern char world_context[256];
 
+/* Values larger than this become inodes, of extents of 4 KiB. 0: as always. */
+extern uint32_t world_inline_max;
+
 /* An empty world on sim. */
 void world_init(struct world *world, struct bc_sim *sim, const bitcask_options *options, size_t value_size);
 

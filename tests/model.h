@@ -22,6 +22,7 @@ struct model_item {
     uint8_t xattrs[MODEL_XATTRS_MAX];
     uint64_t version, ino; /* as the store said after the write */
     int64_t mtime_ns, ctime_ns;
+    bool linked; /* it was large once: an inode, whose number and versions are of its own kind */
 };
 
 struct model_partition {

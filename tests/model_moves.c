@@ -113,7 +113,7 @@ static bool apply(struct model_run *run, const struct move *move)
     if (!model_refresh(run, move->to, item)) return false;
     if (move->from == move->to) move->to->last_version = last;
     if (!model_refresh(run, move->from, other)) return false;
-    if (move->from->last_version < item->version && move->from == move->to) move->from->last_version = item->version;
+    if (move->from->last_version < item->version && move->from == move->to && !item->linked) move->from->last_version = item->version;
     return item->version != other->version || move->from != move->to;
 }
 

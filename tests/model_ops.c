@@ -131,7 +131,8 @@ static void replace_attrs(bitcask_partition *handle, struct model_item *item, co
     item->attrs.present = 0;
     item->version = version;
     item->mtime_ns = item->ctime_ns = (int64_t)version;
-    item->ino = item->child ? item->child->id : bitcask_derived_ino(handle, item->name, item->name_size);
+    if (!item->linked)
+        item->ino = item->child ? item->child->id : bitcask_derived_ino(handle, item->name, item->name_size);
     if (attrs) model_merge_attrs(item, attrs);
 }
 
@@ -141,7 +142,7 @@ bool model_refresh(struct model_run *run, struct model_partition *partition, str
     bitcask_partition *handle = model_handle(run, partition);
     if (!handle) return false;
     CHECK(BITCASK_OK, bitcask_stat(handle, item->name, item->name_size, &entry));
-    if (!new_version(partition, entry.version)) return false;
+    if (item->linked ? entry.version < item->version : !new_version(partition, entry.version)) return false;
     item->version = entry.version;
     return model_entry_equals(item, &entry);
 }
@@ -163,6 +164,19 @@ static unsigned random_flags(struct model_run *run)
     unsigned flags = one_in(run, 6) ? BITCASK_IF_ABSENT : one_in(run, 6) ? BITCASK_IF_VERSION : 0;
     if (!run->never_durable && one_in(run, 300)) flags |= BITCASK_DURABLE;
     return flags;
+}
+
+/* A value that is large makes the item an inode, which it stays. Its number is whatever the store says the first time. */
+static bool note_size(struct model_run *run, bitcask_partition *handle, struct model_item *item,
+                      const bitcask_attrs *attrs)
+{
+    bitcask_entry entry;
+    if (item->linked || item->value_size <= run->db->inline_max) return true;
+    CHECK(BITCASK_OK, bitcask_stat(handle, item->name, item->name_size, &entry));
+    if (!(attrs && (attrs->present & BITCASK_ATTR_INO)) && !(entry.ino >> 63)) return complain("an inode has the number of a small file");
+    item->ino = entry.ino;
+    item->version = 0;
+    return item->linked = true;
 }
 
 bool model_op_put(struct model_run *run)
@@ -191,8 +205,11 @@ bool model_op_put(struct model_run *run)
     if (wanted != BITCASK_OK) return true;
     item = model_set(partition, name.bytes, name.size);
     model_set_value(item, value, size);
+    if (!note_size(run, handle, item, options.attrs)) return false;
+    if (item->linked ? version <= item->version : !new_version(partition, version))
+        return complain("a version did not grow");
     replace_attrs(handle, item, options.attrs, version);
-    return new_version(partition, version) && (!one_in(run, 4) || model_value_equals(handle, item));
+    return (!one_in(run, 4) || model_value_equals(handle, item));
 }
 
 bool model_op_delete(struct model_run *run)
@@ -249,6 +266,16 @@ static bool add_to_batch(struct model_run *run, bitcask_batch *batch, struct bat
     return true;
 }
 
+/* Whether the next operation of the batch on this name is a put too. */
+static bool is_put_again(const struct batch_operation *operations, size_t i, size_t count)
+{
+    for (size_t j = i + 1; j < count; j++)
+        if (operations[j].name.size == operations[i].name.size &&
+            memcmp(operations[j].name.bytes, operations[i].name.bytes, operations[i].name.size) == 0)
+            return operations[j].is_put;
+    return false;
+}
+
 static bool commit_batch(struct model_run *run, struct model_partition *partition, bitcask_batch *batch,
                          const struct batch_operation *operations, size_t count)
 {
@@ -267,9 +294,12 @@ static bool commit_batch(struct model_run *run, struct model_partition *partitio
             continue;
         }
         struct model_item *item = model_set(partition, operation->name.bytes, operation->name.size);
+        /* Of an inode's puts in one batch the last one alone is done: a number that another stated does not count. */
+        if (item->linked && is_put_again(operations, i, count)) continue;
         model_set_value(item, operation->value, operation->size);
+        if (!note_size(run, partition->handle, item, operation->has_attrs ? &operation->attrs : NULL)) return false;
         replace_attrs(partition->handle, item, operation->has_attrs ? &operation->attrs : NULL, versions[i]);
-        if (versions[i] > partition->last_version) partition->last_version = versions[i];
+        if (!item->linked && versions[i] > partition->last_version) partition->last_version = versions[i];
     }
     return true;
 }

@@ -450,15 +450,15 @@ small_disk() {
     mount -t tmpfs -o size=12M none "$SMALL"
     STORE=$SMALL/store
     mount_store "${OPTIONS[@]}" -o scheduler=off
-    fill "$MNT/f" 40 100000
+    fill "$MNT/f" 64 62500
     command rotate "$MNT/f"
     dd if=/dev/zero of="$SMALL/full" bs=64K status=none || true
     command_refused "No space left" "merge full" "$MNT/f"
     shows 'last error: .*"merge full": .*'
-    equal "content" 100000 "$(wc -c <"$MNT/f/7")"
+    equal "content" 62500 "$(wc -c <"$MNT/f/7")"
     rm "$SMALL/full"
     command "merge full" "$MNT/f"
-    equal "content" 100000 "$(wc -c <"$MNT/f/7")"
+    equal "content" 62500 "$(wc -c <"$MNT/f/7")"
     unmount_store
 }
 
@@ -467,7 +467,7 @@ small_disk() {
 # Starts a merge that takes a minute and more, as $merger, and waits until it can be seen. $1: what runs in the shell
 # that writes the command.
 slow_merge() {
-    [ -e "$MNT/slow" ] || { fill "$MNT/slow" 40 100000 && command rotate "$MNT/slow"; }
+    [ -e "$MNT/slow" ] || { fill "$MNT/slow" 64 62500 && command rotate "$MNT/slow"; }
     command "throttle 32K"
     bash -c "$1"'; echo "merge full" >"$0"' "$MNT/slow/.bitcask/control" >"$TEST_DIR/merger.out" 2>&1 &
     merger=$!
@@ -478,7 +478,7 @@ interrupted() {
     local status=0 i
     slow_merge 'trap : USR1'
     for i in 1 2 3; do
-        equal "reads" 100000 "$(wc -c <"$MNT/slow/$i")"
+        equal "reads" 62500 "$(wc -c <"$MNT/slow/$i")"
         echo "$i" >"$MNT/d/while"
         ls "$MNT/slow" >/dev/null
     done
@@ -496,7 +496,7 @@ interrupted() {
     shows 'last merge: cancelled .*'
     shows 'last error: .*"merge full": cancelled'
     command "throttle off"
-    equal "content" 40 "$(find "$MNT/slow" -type f -size 100000c | wc -l)"
+    equal "content" 64 "$(find "$MNT/slow" -type f -size 62500c | wc -l)"
 }
 
 writer_killed() {
@@ -551,7 +551,7 @@ daemon_ends_during_a_merge() {
     wait_daemon
     wait "$merger" || true
     mount_store "${OPTIONS[@]}" -o scheduler=off
-    equal "content" 40 "$(find "$MNT/slow" -type f -size 100000c | wc -l)"
+    equal "content" 64 "$(find "$MNT/slow" -type f -size 62500c | wc -l)"
 }
 
 # ---- the others ----

@@ -44,12 +44,14 @@ typedef enum bitcask_status {
     BITCASK_IO,               /* the disk failed; a write it hit may or may not be there after a crash */
     BITCASK_NO_MEMORY,
     BITCASK_UNSUPPORTED, /* the filesystem below lacks something that the store needs */
-    BITCASK_CANCELLED    /* a progress function said so; inputs are untouched */
+    BITCASK_CANCELLED,   /* a progress function said so; inputs are untouched */
+    BITCASK_TOO_MANY_LINKS /* the file has as many names as it may have */
 } bitcask_status;
 
 /* Limits. */
 #define BITCASK_NAME_MAX 255u                    /* bytes in one name */
 #define BITCASK_VALUE_MAX (256u * 1024u * 1024u) /* bytes in one value */
+#define BITCASK_SMALL_MAX (64u * 1024u)          /* bytes of a value that stands in its name's record; more: an inode */
 #define BITCASK_SIZE_MAX (1ull << 44)            /* bytes in one value that is written in pieces */
 #define BITCASK_BATCH_MAX (64u * 1024u * 1024u)  /* encoded bytes of a batch of more than one record */
 #define BITCASK_XATTRS_MAX (64u * 1024u)         /* encoded bytes of a key's extended attributes */
@@ -96,8 +98,10 @@ typedef struct bitcask_entry {
     bitcask_attrs attrs;   /* as stored, except: mtime, ctime and ino are always filled in and present */
     uint64_t version;      /* nanoseconds since 1970, strictly growing in a partition */
     uint64_t value_size;   /* bytes; 0 for a partition */
-    uint64_t ino;          /* stable inode number: a partition's id (the root's 1), a key's stored or derived one */
+    uint64_t ino;          /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that is
+                              large or has several names, a random one, top bit set; else the derived one */
     uint64_t partition_id; /* of a partition; 0 for a key */
+    uint64_t nlink;        /* names that the file has; 1 for a partition */
 } bitcask_entry;
 
 /* When an acknowledged put is on stable storage without being asked for. */

@@ -59,6 +59,7 @@ const char *bc_status_text(bc_status status)
     case BITCASK_EXISTS: return "the name is taken";
     case BITCASK_NOT_EMPTY: return "the partition is not empty";
     case BITCASK_IS_PARTITION: return "the name is a partition";
+    case BITCASK_TOO_MANY_LINKS: return "the file has too many names";
     case BITCASK_NOT_PARTITION: return "the name is not a partition";
     case BITCASK_BAD_NAME: return "not a valid name";
     case BITCASK_NAME_TOO_LONG: return "the name is too long";
@@ -93,6 +94,7 @@ int bc_status_errno(bc_status status)
     case BITCASK_EXISTS: return EEXIST;
     case BITCASK_NOT_EMPTY: return ENOTEMPTY;
     case BITCASK_IS_PARTITION: return EISDIR;
+    case BITCASK_TOO_MANY_LINKS: return EMLINK;
     case BITCASK_NOT_PARTITION: return ENOTDIR;
     case BITCASK_BAD_NAME: return EINVAL;
     case BITCASK_NAME_TOO_LONG: return ENAMETOOLONG;

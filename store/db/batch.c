@@ -4,6 +4,7 @@
  * that ends without the last is cut before the first.
  */
 #include "db/batch.h"
+#include "db/inodes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,41 @@ static bool key_exists(const struct bitcask_batch *batch, size_t index, const st
     return bc_index_get(instance->index, write->key, write->key_size, NULL) == BITCASK_OK;
 }
 
+/* Whether it touches an inode, or makes one: then two logs are concerned. Under the write lock. */
+static bool concerns_inodes(const struct bitcask_batch *batch, const struct bc_partition *instance)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct bc_write *write = &batch->writes[i];
+        struct bc_entry entry;
+
+        if (write->value_size > batch->node->db->inline_max) return true;
+        if (bc_index_get(instance->index, write->key, write->key_size, &entry) == BITCASK_OK &&
+            (entry.flags & BC_ENTRY_LINK))
+            return true;
+    }
+    return false;
+}
+
+static bc_status commit_change(struct bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
+{
+    const bitcask_write_options options = {.flags = flags & BITCASK_DURABLE, .reserved = reserved};
+    struct bc_name_op *ops = calloc(batch->count + 1, sizeof *ops);
+    bc_status status;
+
+    if (!ops) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < batch->count; i++)
+        ops[i] = (struct bc_name_op){
+            .write = &batch->writes[i], .value = batch->writes[i].value, .value_size = batch->writes[i].value_size};
+    status = bc_names_change(batch->node, ops, batch->count, &options);
+    /* Of one operation alone it says so. */
+    if (status == BITCASK_NOT_FOUND && batch->count == 1 && (batch->writes[0].flags & BC_RECORD_TOMBSTONE))
+        status = BITCASK_OK;
+    for (size_t i = 0; status == BITCASK_OK && versions && i < batch->count; i++) versions[i] = ops[i].version;
+    if (status == BITCASK_OK) bc_batch_clear(batch);
+    free(ops);
+    return status;
+}
+
 /* Checks all of it against the index, under the write lock. Deletions of what is not there are left out: *writes gets
  * the rest. */
 static bc_status select_writes(const struct bitcask_batch *batch, const struct bc_partition *instance,
@@ -84,6 +120,7 @@ bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t 
 {
     struct bc_partition *instance;
     uint64_t position = 0;
+    bool change = false;
     struct bc_write *writes = malloc((batch->count + 1) * sizeof *writes);
     size_t *origin = malloc((batch->count + 1) * sizeof *origin), count = 0, at = 0;
     bc_status status = writes && origin ? bc_node_pin(batch->node, &instance) : BITCASK_NO_MEMORY;
@@ -95,12 +132,14 @@ bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t 
     }
     pthread_mutex_lock(&instance->write_lock);
     status = bc_partition_writable(instance);
-    if (status == BITCASK_OK) status = select_writes(batch, instance, writes, origin, &count);
-    if (status == BITCASK_OK) status = bc_partition_append(instance, writes, count, false, reserved);
+    if (status == BITCASK_OK) change = concerns_inodes(batch, instance);
+    if (status == BITCASK_OK && !change) status = select_writes(batch, instance, writes, origin, &count);
+    if (status == BITCASK_OK && !change) status = bc_partition_append(instance, writes, count, false, reserved);
     position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    if (status != BITCASK_OK) {
+    if (status != BITCASK_OK || change) {
         bc_node_unpin(batch->node);
+        if (status == BITCASK_OK) status = commit_change(batch, flags, reserved, versions);
         goto out;
     }
     if (versions) {

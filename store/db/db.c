@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "db/inodes.h"
 #include "db/maintain.h"
 
 #define OTHER_FILES 64u       /* descriptors left to the rest of the process */
@@ -107,7 +108,7 @@ static bc_status init_locks(struct bitcask *db)
 
     if (failed || bc_dir_names_init(&db->dir_names) != BITCASK_OK) return BITCASK_NO_MEMORY;
     failed |= pthread_mutex_init(&db->nodes_lock, NULL) | pthread_mutex_init(&db->live_lock, NULL) |
-              pthread_mutex_init(&db->strike_lock, NULL) |
+              pthread_mutex_init(&db->strike_lock, NULL) | pthread_mutex_init(&db->holds_lock, NULL) |
               pthread_cond_init(&db->nodes_changed, NULL);
     if (failed) return BITCASK_NO_MEMORY;
     return bc_cond_init_monotonic(&db->stop);
@@ -122,6 +123,8 @@ static void free_db(struct bitcask *db)
     pthread_mutex_destroy(&db->nodes_lock);
     pthread_mutex_destroy(&db->strike_lock);
     pthread_mutex_destroy(&db->live_lock);
+    pthread_mutex_destroy(&db->holds_lock);
+    bc_holds_free(db);
     pthread_cond_destroy(&db->nodes_changed);
     pthread_cond_destroy(&db->stop);
     free(db->redo);
@@ -206,6 +209,8 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
     db->syncs = bc_io_count(&io->syncs);
     db->live_end = &db->live;
     db->next_intent_id = 1;
+    db->extent_shift = BC_EXTENT_SHIFT;
+    db->inline_max = BC_INLINE_MAX;
     db->sync = options->sync;
     db->sync_interval_ms = options->sync_interval_ms;
     db->max_open = options->max_open > 0 ? options->max_open : default_max_open();
@@ -256,7 +261,7 @@ static void free_lists(struct bitcask *db)
     while (db->live) {
         struct bc_live_intent *live = db->live;
         db->live = live->next;
-        for (int s = 0; s < 2; s++) bc_node_unref(&live->side[s].node);
+        for (unsigned s = 0; s < live->side_count; s++) bc_node_unref(&live->side[s].node);
         free(live);
     }
     while (db->dropped) {

@@ -13,6 +13,7 @@
  *   write_lock   of partitions, by ascending id; that of partition 1 last   (partition.h)
  *   nodes_lock   the table of nodes, their counts, which are open; held for moments, never over I/O
  *   live_lock    the list of intents that are not struck out yet
+ *   holds_lock   who holds the contents of inodes
  * and the other locks of partition.h behind their write_lock. Behind all of them, for moments: the locks of job.h, of
  * the scheduler and of the throttle.
  *
@@ -52,6 +53,7 @@ struct bitcask_partition {
 /* An intent that is done but may have to be done again after a crash. */
 struct bc_live_intent {
     uint64_t intent_id;
+    unsigned side_count;
     struct {
         struct bitcask_partition *node; /* counted */
         uint64_t instances;
@@ -68,6 +70,11 @@ struct bc_dropped {
 };
 
 #define BC_NODE_BUCKETS 4096u
+#define BC_HOLD_BUCKETS 256u
+#define BC_EXTENT_SHIFT 18u /* extents of 256 KiB */
+#define BC_INLINE_MAX BITCASK_SMALL_MAX /* bytes of value that stand in the record of a name, or of an inode */
+
+struct bc_hold;
 
 /* In the word that counts a node's pins. */
 #define BC_NODE_CLOSED (1u << 31) /* none can be added but with nodes_lock: not open, being opened or closed, dropped \
@@ -107,6 +114,12 @@ struct bitcask {
     struct bc_dropped *dropped; /* directories to be removed; guarded by live_lock too */
     size_t dropped_count;
     bool left_behind;        /* files of a dropped partition could not be removed; guarded by live_lock too */
+    pthread_mutex_t holds_lock;
+    struct bc_hold *holds[BC_HOLD_BUCKETS]; /* by number of inode; guarded by holds_lock */
+    _Atomic uint64_t inode_position; /* behind the last inode that was put without a sync, in partition 1; no lock */
+    _Atomic uint64_t name_changes; /* begun and ended, of names that may be links; changed under tree_lock */
+    uint8_t extent_shift;            /* of extents that are written: log2 of their bytes. Tests make it smaller, */
+    uint32_t inline_max;             /* and this: larger values are cut into extents */
     uint64_t next_intent_id; /* guarded by tree_lock */
     bool session_noted;      /* partition 1 says that a writer is at work; guarded by tree_lock */
 
@@ -264,6 +277,18 @@ void bc_tree_remove_dropped(struct bitcask *db);
 /* Says in partition 1, durably, that a writer is at work that may leave unnamed partitions. tree_lock held, or open. */
 bc_status bc_tree_note_session(struct bitcask *db);
 
+/* Around what changes names that may be links: takes and gives back the tree lock. */
+static inline void bc_names_lock(struct bitcask *db)
+{
+    pthread_mutex_lock(&db->tree_lock);
+    atomic_fetch_add(&db->name_changes, 1);
+}
+static inline void bc_names_unlock(struct bitcask *db)
+{
+    atomic_fetch_add(&db->name_changes, 1);
+    pthread_mutex_unlock(&db->tree_lock);
+}
+
 /* ---- move.c: renames ---- */
 
 bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
@@ -272,6 +297,9 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
 
 /* Strikes out intents whose records are durable everywhere; force: makes them so. */
 bc_status bc_intents_strike(struct bitcask *db, bool force);
+
+/* The same by force, if many have gathered. */
+bc_status bc_intents_limit(struct bitcask *db);
 
 /* The same by force, if node is part of a live intent. */
 bc_status bc_intents_finish(struct bitcask_partition *node);

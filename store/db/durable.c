@@ -43,6 +43,23 @@ bc_status bc_node_sync_path(struct bitcask_partition *node)
     return status;
 }
 
+/* The contents of inodes that were put without a sync. Those of a closed partition 1 are durable. */
+static bc_status sync_inodes(struct bitcask *db)
+{
+    struct bc_partition *inodes;
+    uint64_t wanted, appended;
+    bc_status status;
+
+    if (atomic_load(&db->inode_position) == 0) return BITCASK_OK;
+    status = bc_node_pin_for_sync(db->inodes, &inodes);
+    if (status != BITCASK_OK || !inodes) return status;
+    wanted = atomic_load(&db->inode_position);
+    appended = bc_partition_appended(inodes);
+    status = bc_partition_sync_to(inodes, wanted < appended ? wanted : appended);
+    bc_node_unpin(db->inodes);
+    return status;
+}
+
 bc_status bc_node_sync(struct bitcask_partition *node)
 {
     struct bc_partition *instance;
@@ -54,6 +71,7 @@ bc_status bc_node_sync(struct bitcask_partition *node)
         status = bc_partition_sync_to(instance, bc_partition_appended(instance));
         bc_node_unpin(node);
     }
+    if (status == BITCASK_OK) status = sync_inodes(node->db);
     if (status == BITCASK_OK) status = bc_node_sync_path(node);
     return status;
 }

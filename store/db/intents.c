@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIVE_MAX 1024u /* intents that wait for somebody else's sync, before one is forced */
+
 static void intent_key(uint64_t id, uint8_t key[10])
 {
     key[0] = 0;
@@ -61,16 +63,16 @@ static bc_status strike(struct bitcask *db, bool force)
         struct bc_live_intent *live = list;
         bool durable = true;
 
-        for (int s = 0; s < 2 && status == BITCASK_OK && force; s++)
+        for (unsigned s = 0; s < live->side_count && status == BITCASK_OK && force; s++)
             status = make_durable(live->side[s].node, live->side[s].position);
-        for (int s = 0; s < 2; s++)
+        for (unsigned s = 0; s < live->side_count; s++)
             durable = durable &&
                       bc_node_is_durable(live->side[s].node, live->side[s].instances, live->side[s].position);
         if (status != BITCASK_OK || !durable) break; /* in order: the later ones wait with it */
         status = strike_one(db, live->intent_id);
         if (status != BITCASK_OK) break;
         list = live->next;
-        for (int s = 0; s < 2; s++) bc_node_unref(&live->side[s].node);
+        for (unsigned s = 0; s < live->side_count; s++) bc_node_unref(&live->side[s].node);
         free(live);
         pthread_mutex_lock(&db->live_lock);
         db->live_count--;
@@ -98,6 +100,16 @@ bc_status bc_intents_strike(struct bitcask *db, bool force)
     return status;
 }
 
+bc_status bc_intents_limit(struct bitcask *db)
+{
+    bool many;
+
+    pthread_mutex_lock(&db->live_lock);
+    many = db->live_count > LIVE_MAX;
+    pthread_mutex_unlock(&db->live_lock);
+    return many ? bc_intents_strike(db, true) : BITCASK_OK;
+}
+
 bc_status bc_intents_finish(struct bitcask_partition *node)
 {
     struct bitcask *db = node->db;
@@ -110,7 +122,7 @@ bc_status bc_intents_finish(struct bitcask_partition *node)
     pthread_mutex_lock(&db->strike_lock);
     pthread_mutex_lock(&db->live_lock);
     for (struct bc_live_intent *live = db->live; live && !concerned; live = live->next)
-        concerned = live->side[0].node == node || live->side[1].node == node;
+        for (unsigned s = 0; s < live->side_count; s++) concerned |= live->side[s].node == node;
     pthread_mutex_unlock(&db->live_lock);
     if (concerned) status = strike(db, true);
     pthread_mutex_unlock(&db->strike_lock);
@@ -225,7 +237,7 @@ bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance)
         *write = (struct bc_write){
             .key = record->key,
             .key_size = record->key_size,
-            .flags = record->flags & (BC_RECORD_TOMBSTONE | BC_RECORD_PARTITION),
+            .flags = record->flags & (BC_RECORD_TOMBSTONE | BC_RECORD_CHILD),
             .value = record->value,
             .value_size = record->value_size,
             .value_crc = record->value_crc,
@@ -233,8 +245,8 @@ bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance)
             .explicit_version = true,
             .version = record->version,
         };
-        if ((write->flags & BC_RECORD_PARTITION) && write->value_size != 8)
-            status = bc_fail(BITCASK_CORRUPT, "an intent holds a partition record without an id");
+        if ((write->flags & BC_RECORD_CHILD) && write->value_size != 8)
+            status = bc_fail(BITCASK_CORRUPT, "an intent holds a record of a partition or link without a number");
         if (status == BITCASK_OK) status = bc_attrs_decode(record->attrs, record->attrs_size, &write->attrs);
         count++;
     }
@@ -291,7 +303,9 @@ bc_status bc_intents_recover(struct bitcask *db)
         if (found.ids[i] >= db->next_intent_id) db->next_intent_id = found.ids[i] + 1;
     if (status == BITCASK_OK) status = decode(db, &found);
     if (status == BITCASK_OK && !db->env.read_only && found.count > 0) {
-        status = redo_all(db);
+        /* If only the process died, partition 1 may be unsynced, names included: what is redone names inodes in it. */
+        status = bc_partition_sync_to(inodes, bc_partition_appended(inodes));
+        if (status == BITCASK_OK) status = redo_all(db);
         /* Struck out only now that all is durable where it belongs. */
         for (size_t i = 0; i < found.count && status == BITCASK_OK; i++) status = strike_one(db, found.ids[i]);
     }

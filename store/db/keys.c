@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/inodes.h"
 #include "partition/derived_ino.h"
 
 void bc_entry_to_public(uint64_t partition_id, const struct bc_entry *entry, const void *key, size_t key_size,
@@ -20,12 +21,13 @@ void bc_entry_to_public(uint64_t partition_id, const struct bc_entry *entry, con
         .kind = partition ? BITCASK_PARTITION : BITCASK_KEY,
         .attrs = entry->attrs,
         .version = entry->version,
-        .value_size = partition ? 0 : entry->value_size,
+        .value_size = partition || (entry->flags & BC_ENTRY_LINK) ? 0 : entry->value_size,
         .partition_id = partition ? entry->child_id : 0,
+        .nlink = 1,
     };
     bc_attrs_fill_times(&out->attrs, entry->version);
     if (entry->flags & BC_ENTRY_HAS_XATTRS) out->attrs.present |= BITCASK_ATTR_XATTRS;
-    if (partition) out->ino = entry->child_id;
+    if (partition || (entry->flags & BC_ENTRY_LINK)) out->ino = entry->child_id;
     else if (entry->attrs.present & BITCASK_ATTR_INO) out->ino = entry->attrs.ino;
     else out->ino = bc_derived_ino(partition_id, key, key_size);
     out->attrs.ino = out->ino;
@@ -39,24 +41,28 @@ void bc_write_from_value(const struct bc_value *value, struct bc_write *write)
     *write = (struct bc_write){
         .key = value->key,
         .key_size = value->key_size,
-        .flags = entry->flags & BC_ENTRY_PARTITION ? BC_RECORD_PARTITION : 0,
+        .flags = (uint16_t)((entry->flags & BC_ENTRY_PARTITION ? BC_RECORD_PARTITION : 0) |
+                            (entry->flags & BC_ENTRY_LINK ? BC_RECORD_LINK : 0)),
         .value = value->data,
         .value_size = entry->value_size,
         .value_crc = value->value_crc,
         .has_crc = true,
         .attrs = entry->attrs,
     };
+    if (entry->flags & BC_ENTRY_LINK) return; /* it has none */
     /* Times that were the version must be stated from now on, the version being a new one. */
     bc_attrs_fill_times(&write->attrs, entry->version);
 }
 
-static bc_status check_conditions(const struct bc_entry *entry, bool present, const bitcask_write_options *options)
+/* A put or deletion that concerns an inode. */
+static bc_status change(struct bitcask_partition *node, const struct bc_write *write, const void *value,
+                        size_t value_size, const bitcask_write_options *options, uint64_t *version)
 {
-    if (options && (options->flags & BITCASK_IF_ABSENT) && present) return BITCASK_EXISTS;
-    if (present && (entry->flags & BC_ENTRY_PARTITION)) return BITCASK_IS_PARTITION;
-    if (options && (options->flags & BITCASK_IF_VERSION) && (!present || entry->version != options->if_version))
-        return BITCASK_VERSION_MISMATCH;
-    return BITCASK_OK;
+    struct bc_name_op op = {.write = write, .value = value, .value_size = value_size};
+    bc_status status = bc_names_change(node, &op, 1, options);
+
+    if (status == BITCASK_OK && version) *version = op.version;
+    return status;
 }
 
 bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t key_size, const void *value,
@@ -64,23 +70,27 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
 {
     struct bc_write write = {.key = key, .key_size = key_size, .value = value, .value_size = (uint32_t)value_size};
     struct bc_partition *instance;
-    struct bc_entry entry;
+    struct bc_entry entry = {0};
     uint64_t position = 0;
-    bool present;
-    bc_status status = bc_node_pin(node, &instance);
+    bool present, link;
+    bc_status status;
 
-    if (status != BITCASK_OK) return status;
     if (options && options->attrs) write.attrs = *options->attrs;
+    if (value_size > node->db->inline_max) return change(node, &write, value, value_size, options, version);
+    status = bc_node_pin(node, &instance);
+    if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);
     present = bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK;
-    status = check_conditions(&entry, present, options);
-    if (status == BITCASK_OK)
+    link = entry.flags & BC_ENTRY_LINK;
+    status = link ? BITCASK_OK
+                  : bc_check_conditions(present, entry.flags & BC_ENTRY_PARTITION, entry.version, options);
+    if (status == BITCASK_OK && !link)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
     position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    if (status != BITCASK_OK) {
+    if (status != BITCASK_OK || link) {
         bc_node_unpin(node);
-        return status;
+        return status == BITCASK_OK ? change(node, &write, value, value_size, options, version) : status;
     }
     if (version) *version = write.version;
     return bc_node_end_append(node, instance, position, options ? options->flags : 0);
@@ -91,21 +101,24 @@ bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t
 {
     struct bc_write write = {.key = key, .key_size = key_size, .flags = BC_RECORD_TOMBSTONE};
     struct bc_partition *instance;
-    struct bc_entry entry;
+    struct bc_entry entry = {0};
     uint64_t position = 0;
+    bool link;
     bc_status status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);
     status = bc_index_get(instance->index, key, key_size, &entry);
-    if (status == BITCASK_OK) status = check_conditions(&entry, true, options);
-    if (status == BITCASK_OK)
+    link = entry.flags & BC_ENTRY_LINK;
+    if (status == BITCASK_OK && !link)
+        status = bc_check_conditions(true, entry.flags & BC_ENTRY_PARTITION, entry.version, options);
+    if (status == BITCASK_OK && !link)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
     position = bc_partition_position(instance);
     pthread_mutex_unlock(&instance->write_lock);
-    if (status != BITCASK_OK) {
+    if (status != BITCASK_OK || link) {
         bc_node_unpin(node);
-        return status;
+        return status == BITCASK_OK ? change(node, &write, NULL, 0, options, NULL) : status;
     }
     return bc_node_end_append(node, instance, position, options ? options->flags : 0);
 }
@@ -116,19 +129,20 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
     struct bc_value *value = NULL;
     struct bc_partition *instance;
     struct bc_write write = {.key = key, .key_size = key_size};
-    bool own = bc_key_is_internal(key, key_size);
+    bool own = bc_key_is_internal(key, key_size), link = false;
     bc_status status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);
     status = bc_partition_pin(instance, key, key_size, &value);
-    if (status == BITCASK_OK) {
+    link = status == BITCASK_OK && (value->entry.flags & BC_ENTRY_LINK);
+    if (status == BITCASK_OK && !link) {
         status = bc_value_load(value);
         if (status == BITCASK_OK) bc_write_from_value(value, &write);
     } else if (status == BITCASK_NOT_FOUND && own) {
         status = BITCASK_OK; /* the root's own attributes, set for the first time */
     }
-    if (status == BITCASK_OK) {
+    if (status == BITCASK_OK && !link) {
         bc_attrs_merge(&write.attrs, attrs);
         status = bc_partition_append(instance, &write, 1, true, 0);
         /* A partition's own sync covers its record here, so this one must count as one of those on its path. */
@@ -139,6 +153,7 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
     bc_value_close(&value);
     bc_node_unpin(node);
     if (status != BITCASK_OK) return status;
+    if (link) return bc_link_set_attrs(node, key, key_size, attrs, flags, version);
     if (version) *version = write.version;
     return bc_node_end_write(node, flags);
 }

@@ -345,6 +345,14 @@ bc_status bc_db_verify(struct bitcask_partition *node, const bitcask_verify_opti
     status = bc_work_begin(&verify.work);
     if (status != BITCASK_OK) return status;
     status = walk_all(node, options->flags & BITCASK_BELOW, verify_one, &verify);
+    if (status == BITCASK_OK && (options->flags & BITCASK_BELOW) && node == node->db->root) {
+        const struct bc_verify call = {.env = &node->db->env,
+                                       .path = "(inodes)",
+                                       .found = found,
+                                       .context = &verify,
+                                       .result = result};
+        status = bc_verify_links(node->db, &call);
+    }
     if (status == BITCASK_OK) (void)bc_work_at(&verify.work, node, NULL);
     bc_work_end(&verify.work, status, NULL, result);
     return status;

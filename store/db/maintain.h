@@ -8,6 +8,7 @@
 #include "base/throttle.h"
 #include "db/job.h"
 #include "partition/merge.h"
+#include "partition/verify.h"
 
 #define BC_MERGE_RATE_MIN 4096u /* bytes a second: with less a merge would never end */
 
@@ -46,6 +47,12 @@ void bc_db_get_activity(struct bitcask *db, bitcask_activity *activity);
  * the partition was dropped meanwhile; else as bc_partition_merge(). */
 bc_status bc_merge_run(struct bc_work *work, struct bc_partition *instance, const struct bc_merge_run *run,
                        bitcask_merge_result *result);
+
+/* ---- verify_links.c ---- */
+
+/* Holds all names against the inodes, and these against their extents; tells what does not agree. Nothing is locked or
+ * pinned by the caller. */
+bc_status bc_verify_links(struct bitcask *db, const struct bc_verify *verify);
 
 /* ---- scheduler.c ---- */
 

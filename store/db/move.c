@@ -1,6 +1,7 @@
 /* move.c - renames: what is checked and written for each, and those within a partition, which are one batch.
  *
- * Those across partitions are handed to rounds (round.c), as many at a time as follow one another.
+ * Those across partitions, and those over a name of an inode, are handed to rounds (move_round.c), as many at a time as
+ * follow one another.
  */
 #include "db/move.h"
 
@@ -9,19 +10,19 @@
 
 #include "partition/derived_ino.h"
 
-#define LIVE_MAX 1024u /* intents that wait for somebody else's sync, before one is forced */
-
 /* The record of value under a new name: times and inode number stay what they were. */
 static void write_under_new_name(const struct bc_value *value, const struct bc_partition *old, const void *key,
                                  size_t key_size, const bitcask_attrs *attrs, struct bc_write *write)
 {
     bc_write_from_value(value, write);
+    write->key = key;
+    write->key_size = key_size;
+    /* A link has none of its own: those of its inode stay what they are, or change with it. */
+    if (write->flags & BC_RECORD_LINK) return;
     if (!(write->flags & BC_RECORD_PARTITION) && !(write->attrs.present & BITCASK_ATTR_INO)) {
         write->attrs.ino = bc_derived_ino(old->id, value->key, value->key_size);
         write->attrs.present |= BITCASK_ATTR_INO;
     }
-    write->key = key;
-    write->key_size = key_size;
     if (attrs) bc_attrs_merge(&write->attrs, attrs);
 }
 
@@ -90,6 +91,11 @@ bc_status bc_move_prepare(struct bc_move *move)
     there = bc_index_get(move->to->index, item->to_key, item->to_key_size, &target) == BITCASK_OK;
     if (there && (item->flags & BITCASK_NOREPLACE)) return BITCASK_EXISTS;
     if (!there && exchange) return BITCASK_NOT_FOUND;
+    if (there && (target.flags & BC_ENTRY_LINK)) {
+        move->same = (move->source->entry.flags & BC_ENTRY_LINK) && target.child_id == move->source->entry.child_id;
+        if (move->same) return BITCASK_OK;
+        if (!exchange) move->replaced_ino = target.child_id;
+    }
     status = check_loop(move, &move->source->entry, item->to);
     if (status == BITCASK_OK && exchange) status = check_loop(move, &target, item->from);
     if (status == BITCASK_OK && there && !exchange) {
@@ -125,6 +131,9 @@ void bc_move_update_tree(struct bc_move *move)
     struct bitcask *db = item->to->db;
     struct bitcask_partition *node = NULL;
 
+    /* The file's attributes stand in its inode. The move stands, whatever becomes of them. */
+    if ((move->source->entry.flags & BC_ENTRY_LINK) && item->attrs && !move->same && !(item->flags & BITCASK_EXCHANGE))
+        (void)bc_link_set_attrs(item->to, item->to_key, item->to_key_size, item->attrs, 0, NULL);
     if (move->replacing) {
         bc_node_drop(move->replaced);
         (void)bc_tree_forget_files(item->to, move->replaced->id);
@@ -149,6 +158,7 @@ void bc_move_release(struct bc_move *move)
     bc_node_unref(&move->replaced);
     bc_value_close(&move->source);
     bc_value_close(&move->target);
+    bc_change_release(&move->change);
 }
 
 /* ---- locks ---- */
@@ -185,7 +195,8 @@ static bc_status check_itself(const struct bc_move *move)
     return status == BITCASK_OK && (move->item->flags & BITCASK_NOREPLACE) ? BITCASK_EXISTS : status;
 }
 
-static bc_status move_within(const bitcask_move_item *item)
+/* *round: it touches an inode as well, and must be done in a round. */
+static bc_status move_within(const bitcask_move_item *item, bool *round)
 {
     struct bc_move move = {.item = item};
     struct bc_partition *locked[2];
@@ -203,16 +214,17 @@ static bc_status move_within(const bitcask_move_item *item)
     locked[1] = move.replaced_instance;
     bc_moves_lock(locked, move.replaced ? 2 : 1);
     status = itself ? check_itself(&move) : bc_move_prepare(&move);
-    if (status == BITCASK_OK && !itself) {
+    *round = status == BITCASK_OK && move.replaced_ino != 0;
+    if (status == BITCASK_OK && !itself && !move.same && !*round) {
         writes[0] = move.put;
         writes[1] = move.removal;
         status = bc_partition_append(move.from, writes, 2, false, 0);
         if (status == BITCASK_OK) move.from->directory_position = bc_partition_position(move.from);
     }
-    if (status != BITCASK_OK) bc_move_take_back(&move);
+    if (status != BITCASK_OK || *round) bc_move_take_back(&move);
     bc_moves_unlock(locked, move.replaced ? 2 : 1);
     bc_node_unpin(item->from);
-    if (status == BITCASK_OK && !itself) bc_move_update_tree(&move);
+    if (status == BITCASK_OK && !itself && !*round) bc_move_update_tree(&move);
     bc_move_release(&move);
     return status;
 }
@@ -221,37 +233,28 @@ static bc_status move_within(const bitcask_move_item *item)
 
 bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done)
 {
-    struct bc_round *round = NULL;
     size_t at = 0;
-    bool many;
     bc_status status = BITCASK_OK;
 
     if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
-    pthread_mutex_lock(&db->tree_lock);
+    bc_names_lock(db);
     while (at < count && status == BITCASK_OK) {
         size_t across = 0;
+        bool round = false;
 
         if (items[at].from == items[at].to) {
-            status = move_within(&items[at]);
-            if (status == BITCASK_OK) at++;
+            status = move_within(&items[at], &round);
+            if (round) status = bc_moves_round(db, &items[at], 1, &at);
+            else if (status == BITCASK_OK) at++;
             continue;
         }
         while (at + across < count && across < BC_ROUND_ITEMS && items[at + across].from != items[at + across].to)
             across++;
-        if (!round) round = bc_round_new(db);
-        if (!round) {
-            status = BITCASK_NO_MEMORY;
-            break;
-        }
-        status = bc_round_run(round, &items[at], across, &at);
+        status = bc_moves_round(db, &items[at], across, &at);
     }
-    pthread_mutex_unlock(&db->tree_lock);
-    free(round);
+    bc_names_unlock(db);
     if (done) *done = at;
-    pthread_mutex_lock(&db->live_lock);
-    many = db->live_count > LIVE_MAX;
-    pthread_mutex_unlock(&db->live_lock);
-    if (status == BITCASK_OK && many) status = bc_intents_strike(db, true);
+    if (status == BITCASK_OK) status = bc_intents_limit(db);
     if (status == BITCASK_OK && db->sync == BITCASK_SYNC_ALWAYS)
         for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
             status = bc_node_sync(items[i].to);

@@ -1,11 +1,12 @@
-/* move.h - one rename under way, and what its two implementations share: move.c within a partition, round.c across two.
+/* move.h - one rename under way, and what its two implementations share: move.c within a partition, move_round.c
+ * where two logs are touched.
  *
  * Threads: all of it runs under the tree lock.
  */
 #ifndef BC_MOVE_H
 #define BC_MOVE_H
 
-#include "db/db.h"
+#include "db/round.h"
 
 /* One rename under way. */
 struct bc_move {
@@ -16,6 +17,9 @@ struct bc_move {
     struct bc_partition *replaced_instance;
     bool replacing;               /* it is empty, takes no more writes, and vanishes with the move */
     struct bc_write put, removal; /* at the target; at the source: a tombstone, or the target's record */
+    uint64_t replaced_ino;        /* the target is a name of this inode, and shall not be one any more; 0: no */
+    bool same;                    /* both are names of one inode: nothing is to be done */
+    struct bc_change change;      /* of a round */
 };
 
 /* ---- one move: move.c ---- */
@@ -40,17 +44,12 @@ void bc_move_release(struct bc_move *move);
 void bc_moves_lock(struct bc_partition **instances, size_t count);
 void bc_moves_unlock(struct bc_partition **instances, size_t count);
 
-/* ---- many moves with one sync: round.c ---- */
+/* ---- many moves with one sync: move_round.c ---- */
 
 #define BC_ROUND_ITEMS 32u
 
-struct bc_round;
-
-/* The memory of rounds, one after the other; NULL: there is none. Freed with free(). */
-struct bc_round *bc_round_new(struct bitcask *db);
-
-/* Does the first of these moves, at most BC_ROUND_ITEMS, each across partitions: as many as depend on none before them.
- * *done grows by their number; the status is that of the one after them. */
-bc_status bc_round_run(struct bc_round *round, const bitcask_move_item *items, size_t count, size_t *done);
+/* Does the first of these moves, at most BC_ROUND_ITEMS, by intents: as many as depend on none before them. *done grows
+ * by their number; the status is that of the one after them. */
+bc_status bc_moves_round(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
 
 #endif

@@ -6,6 +6,7 @@
  * exactly once.
  */
 #include "db/query.h"
+#include "db/inodes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -272,19 +273,36 @@ bc_status bc_query_open(struct bitcask_partition *node, const bitcask_query_opti
     return BITCASK_OK;
 }
 
+/* Fills in the public entry. NOT_FOUND: the name has gone since. */
+static bc_status show(struct bitcask_query *query, const struct bc_entry *found, size_t key_size, bitcask_entry *entry)
+{
+    bc_status status = BITCASK_NOT_FOUND;
+
+    bc_entry_to_public(query->node->id, found, query->key, key_size, entry);
+    if (!(found->flags & BC_ENTRY_LINK)) return BITCASK_OK;
+    status = bc_inode_stat(query->node->db, found->child_id, query->key, key_size, entry);
+    if (status == BITCASK_NOT_FOUND) status = bc_node_stat(query->node, query->key, key_size, entry);
+    /* A listing shows what cannot be read as well. */
+    return status == BITCASK_CORRUPT || status == BITCASK_IO ? BITCASK_OK : status;
+}
+
 bc_status bc_query_next(struct bitcask_query *query, bitcask_entry *entry)
 {
     struct bc_entry found;
     size_t key_size;
+    bc_status shown;
 
     if (query->left == 0) return BITCASK_NOT_FOUND;
-    while (query->next == query->items.size) {
-        if (query->ended) return BITCASK_NOT_FOUND;
-        bc_status status = fill(query);
-        if (status != BITCASK_OK) return status;
-    }
-    take_item(query, &found, &key_size);
-    bc_entry_to_public(query->node->id, &found, query->key, key_size, entry);
+    do {
+        while (query->next == query->items.size) {
+            if (query->ended) return BITCASK_NOT_FOUND;
+            bc_status status = fill(query);
+            if (status != BITCASK_OK) return status;
+        }
+        take_item(query, &found, &key_size);
+        shown = show(query, &found, key_size, entry);
+    } while (shown == BITCASK_NOT_FOUND);
+    if (shown != BITCASK_OK) return shown;
     query->left--;
     return BITCASK_OK;
 }

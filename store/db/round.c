@@ -1,71 +1,153 @@
-/* round.c - renames across partitions: redo intents, many of them with one sync.
- *
- * Across partitions two logs change, which reach the disk in any order. So the records of both sides are first
- * written, complete, to partition 1 (the intent), and that is synced; then they are appended to the two logs, unsynced.
- * After a crash whatever is missing there is appended again from the intent. A round does many renames with one
- * sync. From when their versions are reserved until they are appended the logs take nothing else: their write
- * locks are held, under the tree lock, which makes the order of taking them immaterial.
+/* round.c - see round.h.
  */
-#include "db/move.h"
+#include "db/round.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUND_BYTES (16u * 1024u * 1024u)
+#include "base/crc.h"
+#include "db/move.h"
 
 /* A partition that takes part in a round, and what is to be appended to it. */
 struct side {
     struct bitcask_partition *node;
     struct bc_partition *instance;
-    struct bc_write writes[2 * BC_ROUND_ITEMS];
-    size_t count;
+    struct bc_write *writes; /* owned */
+    size_t count, write_room;
     uint64_t room;         /* reserved for them */
     uint64_t last_version; /* to be put back if the round fails */
 };
 
 struct bc_round {
     struct bitcask *db;
-    struct bc_move moves[BC_ROUND_ITEMS];
-    size_t count;
-    struct side sides[3 * BC_ROUND_ITEMS];
-    struct bc_partition *locked[3 * BC_ROUND_ITEMS]; /* the same, in the order of their ids */
-    size_t side_count;
+    struct bc_partition *inodes;
+    struct side *sides;
+    struct bc_partition **locked; /* the same, in the order of their ids */
+    size_t side_count, side_room;
+    bool is_locked;
+    struct bc_change **changes;
+    size_t count, room;
     uint64_t first_intent;
-    struct bc_partition *inodes; /* pinned by the round */
 };
 
-static struct side *find_side(struct bc_round *round, struct bitcask_partition *node)
+/* ---- a change ---- */
+
+bc_status bc_change_add(struct bc_change *change, struct bitcask_partition *node, const struct bc_write *write)
+{
+    void *list = bc_list_room(change->writes, change->write_count, &change->write_room, sizeof *change->writes);
+
+    if (!list) return BITCASK_NO_MEMORY;
+    change->writes = list;
+    change->writes[change->write_count++] = (struct bc_change_write){.node = node, .write = *write};
+    return BITCASK_OK;
+}
+
+static bc_status room_for_inode(struct bc_change *change)
+{
+    void *list = bc_list_room(change->inodes, change->inode_count, &change->inode_room, sizeof *change->inodes);
+
+    if (!list) return BITCASK_NO_MEMORY;
+    change->inodes = list;
+    return BITCASK_OK;
+}
+
+bc_status bc_change_inode(struct bc_change *change, struct bc_partition *inodes, uint64_t ino, struct bc_inode **inode)
+{
+    bc_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < change->inode_count; i++)
+        if (change->inodes[i].ino == ino) {
+            *inode = &change->inodes[i];
+            return BITCASK_OK;
+        }
+    status = room_for_inode(change);
+    if (status != BITCASK_OK) return status;
+    *inode = &change->inodes[change->inode_count];
+    status = bc_inode_load(inodes, ino, *inode);
+    if (status == BITCASK_OK)
+        change->inode_count++;
+    else
+        bc_inode_release(*inode);
+    return status;
+}
+
+bc_status bc_change_new_inode(struct bc_change *change, struct bitcask *db, struct bc_partition *inodes,
+                              struct bc_inode **inode)
+{
+    bc_status status = room_for_inode(change);
+
+    if (status == BITCASK_OK) status = bc_inode_new(db, inodes, &change->inodes[change->inode_count]);
+    if (status == BITCASK_OK) *inode = &change->inodes[change->inode_count++];
+    return status;
+}
+
+void bc_change_release(struct bc_change *change)
+{
+    for (size_t i = 0; i < change->inode_count; i++) bc_inode_release(&change->inodes[i]);
+    free(change->inodes);
+    free(change->inode_writes);
+    free(change->writes);
+    *change = (struct bc_change){0};
+}
+
+/* ---- the partitions ---- */
+
+bc_status bc_round_open(struct bitcask *db, struct bc_round **out)
+{
+    struct bc_round *round = calloc(1, sizeof *round);
+    bc_status status;
+
+    if (!round) return BITCASK_NO_MEMORY;
+    round->db = db;
+    /* Before any lock is taken: a pin may have to close another partition, which takes that one's locks. */
+    status = bc_node_pin(db->inodes, &round->inodes);
+    if (status == BITCASK_OK)
+        *out = round;
+    else
+        free(round);
+    return status;
+}
+
+struct bc_partition *bc_round_inodes(struct bc_round *round)
+{
+    return round->inodes;
+}
+
+static struct side *find_side(struct bc_round *round, const struct bitcask_partition *node)
 {
     for (size_t i = 0; i < round->side_count; i++)
         if (round->sides[i].node == node) return &round->sides[i];
     return NULL;
 }
 
-static bc_status add_side(struct bc_round *round, struct bitcask_partition *node, struct bc_partition **instance)
+bc_status bc_round_add_side(struct bc_round *round, struct bitcask_partition *node, struct bc_partition **instance)
 {
-    struct side *side = find_side(round, node);
+    struct side *side = find_side(round, node), *list;
     bc_status status;
 
     if (!side) {
-        side = &round->sides[round->side_count];
-        side->node = node;
-        side->count = 0;
-        side->room = 0;
+        list = bc_list_room(round->sides, round->side_count, &round->side_room, sizeof *list);
+        if (!list) return BITCASK_NO_MEMORY;
+        round->sides = list;
+        side = &list[round->side_count];
+        *side = (struct side){.node = node};
         status = bc_node_pin(node, &side->instance);
         if (status != BITCASK_OK) return status;
         round->side_count++;
     }
-    *instance = side->instance;
+    if (instance) *instance = side->instance;
     return BITCASK_OK;
 }
 
-/* What the logs hold unsynced of directory records and earlier rename batches must be durable before the intents are:
- * a redo on top of a log that lost an earlier rename would bring a file back under a second name, and one into a
- * directory whose own record is lost would lose the file. Ends with all write locks held. */
-static bc_status presync_and_lock(struct bc_round *round)
+/* What the logs hold unsynced of directory records and rename batches must be durable before the intents are: a redo on
+ * top of a log that lost an earlier rename would bring a file back under a second name, or leave the name of an inode
+ * that is gone; and one into a directory whose own record is lost would lose the file. */
+bc_status bc_round_lock(struct bc_round *round)
 {
     bc_status status = BITCASK_OK;
 
+    round->locked = calloc(round->side_count + 1, sizeof(struct bc_partition *));
+    if (!round->locked) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < round->side_count && status == BITCASK_OK; i++)
         status = bc_node_sync_path(round->sides[i].node);
     for (size_t i = 0; i < round->side_count; i++) round->locked[i] = round->sides[i].instance;
@@ -75,45 +157,122 @@ static bc_status presync_and_lock(struct bc_round *round)
         if (instance->directory_position > bc_partition_synced(instance)) status = bc_partition_sync_locked(instance);
         round->sides[i].last_version = instance->last_version;
     }
+    pthread_mutex_lock(&round->inodes->write_lock);
+    round->is_locked = true;
     return status;
 }
 
-/* Reserves room for the two records of a move. */
-static bc_status reserve(struct bc_round *round, struct bc_move *move)
+void bc_round_end(struct bc_round **pointer)
 {
-    struct bc_write *writes[2] = {&move->put, &move->removal};
-    struct side *sides[2] = {find_side(round, move->item->to), find_side(round, move->item->from)};
+    struct bc_round *round = *pointer;
 
-    for (int i = 0; i < 2; i++) {
-        uint64_t bound = bc_writes_bound(writes[i], 1);
-        bc_status status = bc_partition_make_ready(sides[i]->instance, bound, false);
+    if (!round) return;
+    *pointer = NULL;
+    if (round->is_locked) {
+        for (size_t i = 0; i < round->side_count; i++) round->sides[i].instance->reserved -= round->sides[i].room;
+        pthread_mutex_unlock(&round->inodes->write_lock);
+        bc_moves_unlock(round->locked, round->side_count);
+    }
+    bc_node_unpin(round->db->inodes);
+    for (size_t i = 0; i < round->side_count; i++) {
+        bc_node_unpin(round->sides[i].node);
+        free(round->sides[i].writes);
+    }
+    free(round->sides);
+    free(round->locked);
+    free(round->changes);
+    free(round);
+}
 
-        if (status != BITCASK_OK) return status; /* what the first one reserved is given back with the round */
-        sides[i]->instance->reserved += bound;
-        sides[i]->room += bound;
+/* ---- the changes ---- */
+
+size_t bc_round_count(const struct bc_round *round)
+{
+    return round->count;
+}
+
+bool bc_round_has_inode(const struct bc_round *round, uint64_t ino)
+{
+    for (size_t i = 0; i < round->count; i++)
+        for (size_t n = 0; n < round->changes[i]->inode_count; n++)
+            if (round->changes[i]->inodes[n].ino == ino) return true;
+    return false;
+}
+
+static bc_status encode_inodes(struct bc_change *change)
+{
+    bc_status status = BITCASK_OK;
+
+    free(change->inode_writes);
+    change->inode_writes = calloc(change->inode_count + 1, sizeof *change->inode_writes);
+    if (!change->inode_writes) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < change->inode_count && status == BITCASK_OK; i++)
+        status = bc_inode_encode(&change->inodes[i], &change->inode_writes[i]);
+    return status;
+}
+
+/* Reserves room for the records of a change. */
+static bc_status reserve(struct bc_round *round, struct bc_change *change)
+{
+    for (size_t i = 0; i < change->write_count; i++) {
+        struct bc_write *write = &change->writes[i].write;
+        struct side *side = find_side(round, change->writes[i].node);
+        uint64_t bound = bc_writes_bound(write, 1);
+        bc_status status = bc_partition_make_ready(side->instance, bound, (write->flags & BC_RECORD_TOMBSTONE) != 0);
+
+        if (status != BITCASK_OK) return status; /* what the first ones reserved is given back with the round */
+        side->instance->reserved += bound;
+        side->room += bound;
+        if (!write->has_crc) {
+            write->value_crc = bc_crc32c(0, write->value, write->value_size);
+            write->has_crc = true;
+        }
     }
     return BITCASK_OK;
 }
 
-/* Gives the records of the round their versions, and adds them to their sides. Only now that all have room: a move that
- * fails half-way would leave one record to be appended without the other; and a rotation would state a version in the
- * new segment's header whose record is not in the log yet, so that a crash would keep it from being redone. */
-static void add_to_sides(struct bc_round *round)
+bc_status bc_round_take(struct bc_round *round, struct bc_change *change)
 {
-    for (size_t m = 0; m < round->count; m++) {
-        struct bc_move *move = &round->moves[m];
-        struct bc_write *writes[2] = {&move->put, &move->removal};
-        struct side *sides[2] = {find_side(round, move->item->to), find_side(round, move->item->from)};
+    void *list = bc_list_room(round->changes, round->count, &round->room, sizeof(struct bc_change *));
+    bc_status status;
 
-        for (int i = 0; i < 2; i++) {
-            struct bc_partition *instance = sides[i]->instance;
+    if (!list) return BITCASK_NO_MEMORY;
+    round->changes = list;
+    status = encode_inodes(change);
+    if (status == BITCASK_OK) status = reserve(round, change);
+    if (status == BITCASK_OK) round->changes[round->count++] = change;
+    return status;
+}
 
-            writes[i]->version = bc_partition_next_version(instance, &writes[i]->attrs);
-            writes[i]->explicit_version = true;
-            instance->last_version = writes[i]->version;
-            sides[i]->writes[sides[i]->count++] = *writes[i];
+/* ---- doing it ---- */
+
+static bc_status add_to_side(struct side *side, struct bc_write *write)
+{
+    struct bc_partition *instance = side->instance;
+    struct bc_write *list = bc_list_room(side->writes, side->count, &side->write_room, sizeof *list);
+
+    if (!list) return BITCASK_NO_MEMORY;
+    side->writes = list;
+    write->version = bc_partition_next_version(instance, &write->attrs);
+    write->explicit_version = true;
+    instance->last_version = write->version;
+    list[side->count++] = *write;
+    return BITCASK_OK;
+}
+
+/* Gives the records of the round their versions, and adds them to their sides. Only now that all have room: a change
+ * that fails half-way would leave one record to be appended without the other; and a rotation would state a version in
+ * the new segment's header whose record is not in the log yet, so that a crash would keep it from being redone. */
+static bc_status add_to_sides(struct bc_round *round)
+{
+    bc_status status = BITCASK_OK;
+
+    for (size_t c = 0; c < round->count; c++)
+        for (size_t i = 0; i < round->changes[c]->write_count && status == BITCASK_OK; i++) {
+            struct bc_change_write *write = &round->changes[c]->writes[i];
+            status = add_to_side(find_side(round, write->node), &write->write);
         }
-    }
+    return status;
 }
 
 static bc_status add_to_intent(struct bc_buffer *buffer, uint64_t partition_id, const struct bc_write *write)
@@ -140,43 +299,78 @@ static bc_status add_to_intent(struct bc_buffer *buffer, uint64_t partition_id, 
     return status;
 }
 
-/* Writes an intent for each move to partition 1 and syncs them, once for all. *logged: they may be on disk, even if
- * the sync failed. */
-static bc_status write_intents(struct bc_round *round, bool *logged)
+/* What goes to partition 1, as one batch. */
+struct batch {
+    struct bc_buffer *values; /* of the intents */
+    uint8_t (*keys)[10];
+    struct bc_write *writes;
+    size_t count;
+};
+
+static bc_status make_batch(struct bc_round *round, struct batch *batch)
 {
-    struct bitcask *db = round->db;
-    struct bc_buffer values[BC_ROUND_ITEMS] = {{0}};
-    uint8_t keys[BC_ROUND_ITEMS][10];
-    struct bc_write writes[BC_ROUND_ITEMS] = {{0}};
-    struct bc_partition *inodes = round->inodes;
+    size_t most = round->count;
     bc_status status = BITCASK_OK;
 
-    round->first_intent = db->next_intent_id;
+    for (size_t i = 0; i < round->count; i++) most += round->changes[i]->inode_count;
+    batch->values = calloc(round->count, sizeof *batch->values);
+    batch->keys = calloc(round->count, sizeof *batch->keys);
+    batch->writes = calloc(most, sizeof *batch->writes);
+    if (!batch->values || !batch->keys || !batch->writes) return BITCASK_NO_MEMORY;
+    round->first_intent = round->db->next_intent_id;
     for (size_t i = 0; i < round->count && status == BITCASK_OK; i++) {
-        struct bc_move *move = &round->moves[i];
+        const struct bc_change *change = round->changes[i];
 
-        status = add_to_intent(&values[i], move->to->id, &move->put);
-        if (status == BITCASK_OK) status = add_to_intent(&values[i], move->from->id, &move->removal);
-        keys[i][0] = 0;
-        keys[i][1] = BC_KEY_INTENT;
-        bc_put_u64(keys[i] + 2, db->next_intent_id++);
-        writes[i].key = keys[i];
-        writes[i].key_size = sizeof keys[i];
-        writes[i].value = values[i].data;
-        writes[i].value_size = (uint32_t)values[i].size;
+        for (size_t n = 0; n < change->inode_count; n++) batch->writes[batch->count++] = change->inode_writes[n];
+        for (size_t n = 0; n < change->write_count && status == BITCASK_OK; n++)
+            status = add_to_intent(&batch->values[i], change->writes[n].node->id, &change->writes[n].write);
+        batch->keys[i][0] = 0;
+        batch->keys[i][1] = BC_KEY_INTENT;
+        bc_put_u64(batch->keys[i] + 2, round->db->next_intent_id++);
+        batch->writes[batch->count++] = (struct bc_write){.key = batch->keys[i],
+                                                          .key_size = sizeof batch->keys[i],
+                                                          .value = batch->values[i].data,
+                                                          .value_size = (uint32_t)batch->values[i].size};
     }
-    if (status == BITCASK_OK) {
-        pthread_mutex_lock(&inodes->write_lock);
-        status = bc_partition_append(inodes, writes, round->count, true, 0);
-        *logged = status == BITCASK_OK;
-        if (status == BITCASK_OK) status = bc_partition_sync_locked(inodes);
-        pthread_mutex_unlock(&inodes->write_lock);
-    }
-    for (size_t i = 0; i < round->count; i++) bc_buffer_release(&values[i]);
     return status;
 }
 
-/* The records go to their logs. The intents are durable by now, so the moves are done, whatever happens here: a log
+/* The inodes are in the log. */
+static void inodes_done(struct bc_round *round, const struct batch *batch)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < round->count; i++, at++) {
+        struct bc_change *change = round->changes[i];
+
+        for (size_t n = 0; n < change->inode_count; n++) {
+            change->inode_writes[n].version = batch->writes[at++].version;
+            bc_inode_done(round->db, round->inodes, &change->inodes[n]);
+        }
+    }
+}
+
+/* Writes an intent for each change to partition 1, with its inodes, and syncs them, once for all. *logged: they may be
+ * on disk, even if the sync failed. */
+static bc_status write_intents(struct bc_round *round, bool *logged)
+{
+    struct batch batch = {0};
+    bc_status status = make_batch(round, &batch);
+
+    if (status == BITCASK_OK) {
+        status = bc_partition_append(round->inodes, batch.writes, batch.count, false, 0);
+        *logged = status == BITCASK_OK;
+        if (status == BITCASK_OK) inodes_done(round, &batch);
+        if (status == BITCASK_OK) status = bc_partition_sync_locked(round->inodes);
+    }
+    for (size_t i = 0; batch.values && i < round->count; i++) bc_buffer_release(&batch.values[i]);
+    free(batch.values);
+    free(batch.keys);
+    free(batch.writes);
+    return status;
+}
+
+/* The records go to their logs. The intents are durable by now, so the changes are done, whatever happens here: a log
  * that cannot take its part is poisoned and shows it from memory, and the next open redoes it. *whole: all logs took
  * it. */
 static bc_status append_sides(struct bc_round *round, bool *whole)
@@ -199,7 +393,7 @@ static bc_status append_sides(struct bc_round *round, bool *whole)
             *whole = false;
             atomic_store(&side->instance->poisoned, true);
             bc_env_log(&round->db->env, BITCASK_LOG_ERROR,
-                       "partition '%s': a rename could not be appended: %s; it takes no writes until reopened",
+                       "partition '%s': a change of names could not be appended: %s; it takes no writes until reopened",
                        side->instance->label, bc_detail());
             status = bc_partition_redo_in_memory(side->instance, side->writes, side->count);
             /* No closing mark may claim the versions, or the next open would take them for done. */
@@ -210,24 +404,33 @@ static bc_status append_sides(struct bc_round *round, bool *whole)
     return first;
 }
 
+static void add_live_side(struct bc_round *round, struct bc_live_intent *live, struct bitcask_partition *node)
+{
+    struct bitcask *db = round->db;
+    unsigned s = live->side_count;
+
+    for (unsigned i = 0; i < s; i++)
+        if (live->side[i].node == node) return;
+    live->side[s].node = node;
+    live->side[s].position = bc_partition_position(find_side(round, node)->instance);
+    pthread_mutex_lock(&db->nodes_lock);
+    node->users++;
+    live->side[s].instances = node->instances;
+    pthread_mutex_unlock(&db->nodes_lock);
+    live->side_count++;
+}
+
 static bc_status add_live(struct bc_round *round)
 {
     struct bitcask *db = round->db;
 
     for (size_t i = 0; i < round->count; i++) {
         struct bc_live_intent *live = calloc(1, sizeof *live);
-        struct bitcask_partition *nodes[2] = {round->moves[i].item->to, round->moves[i].item->from};
+        const struct bc_change *change = round->changes[i];
 
         if (!live) return BITCASK_NO_MEMORY; /* it stays in partition 1 until the next open */
         live->intent_id = round->first_intent + i;
-        for (int s = 0; s < 2; s++) {
-            live->side[s].node = nodes[s];
-            live->side[s].position = bc_partition_position(find_side(round, nodes[s])->instance);
-            pthread_mutex_lock(&db->nodes_lock);
-            nodes[s]->users++;
-            live->side[s].instances = nodes[s]->instances;
-            pthread_mutex_unlock(&db->nodes_lock);
-        }
+        for (size_t n = 0; n < change->write_count; n++) add_live_side(round, live, change->writes[n].node);
         pthread_mutex_lock(&db->live_lock);
         *db->live_end = live;
         db->live_end = &live->next;
@@ -243,137 +446,22 @@ static void roll_back(struct bc_round *round, bool logged)
     for (size_t i = 0; i < round->side_count; i++) {
         struct bc_partition *instance = round->sides[i].instance;
 
-        instance->reserved -= round->sides[i].room;
         instance->last_version = round->sides[i].last_version;
         /* An intent whose sync failed may still be there after a crash. Should the logs go on meanwhile, one of them
          * might be redone and the other not; so they take no more writes until the store is opened anew. */
         if (logged && round->sides[i].count > 0) atomic_store(&instance->poisoned, true);
     }
-    for (size_t i = 0; i < round->count; i++) bc_move_take_back(&round->moves[i]);
 }
 
-/* Pins all that takes part in the round. */
-static bc_status gather_sides(struct bc_round *round, const bitcask_move_item *items, size_t count)
-{
-    bc_status status;
-
-    for (size_t i = 0; i < count; i++) round->moves[i] = (struct bc_move){.item = &items[i]};
-    round->inodes = NULL;
-    /* Here, before any lock is taken: a pin may have to close another partition, which takes that one's locks. */
-    status = bc_node_pin(round->db->inodes, &round->inodes);
-    for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
-        struct bc_move *move = &round->moves[i];
-
-        status = bc_move_find_replaced(move);
-        if (status == BITCASK_OK) status = add_side(round, items[i].to, &move->to);
-        if (status == BITCASK_OK) status = add_side(round, items[i].from, &move->from);
-        if (status == BITCASK_OK && move->replaced) status = add_side(round, move->replaced, &move->replaced_instance);
-    }
-    return status;
-}
-
-static bool same_name(const struct bitcask_partition *a, const void *a_key, size_t a_size,
-                      const struct bitcask_partition *b, const void *b_key, size_t b_size)
-{
-    return a == b && a_size == b_size && memcmp(a_key, b_key, a_size) == 0;
-}
-
-/* Whether a move of the round so far concerns a name of this item. */
-static bool concerns(const struct bc_round *round, const bitcask_move_item *item)
-{
-    for (size_t i = 0; i < round->count; i++) {
-        const bitcask_move_item *other = round->moves[i].item;
-
-        if (same_name(item->from, item->from_key, item->from_key_size, other->from, other->from_key,
-                      other->from_key_size) ||
-            same_name(item->from, item->from_key, item->from_key_size, other->to, other->to_key, other->to_key_size) ||
-            same_name(item->to, item->to_key, item->to_key_size, other->from, other->from_key, other->from_key_size) ||
-            same_name(item->to, item->to_key, item->to_key_size, other->to, other->to_key, other->to_key_size))
-            return true;
-    }
-    return false;
-}
-
-/* Whether one of the two names is a partition's. Its write locks are held. */
-static bool moves_partition(const struct bc_move *move)
-{
-    const bitcask_move_item *item = move->item;
-    struct bc_entry entry;
-
-    return (bc_index_get(move->from->index, item->from_key, item->from_key_size, &entry) == BITCASK_OK &&
-            (entry.flags & BC_ENTRY_PARTITION)) ||
-           (bc_index_get(move->to->index, item->to_key, item->to_key_size, &entry) == BITCASK_OK &&
-            (entry.flags & BC_ENTRY_PARTITION));
-}
-
-/* Prepares moves, from the first on, until one cannot be done: *stop is its status. What depends on an earlier move is
- * left to the next round, since index and tree show that one only when this round is over: a name of it, which would
- * else be moved twice or replaced unseen; and partitions, which must be found empty and make no loop. All write locks
- * are held. */
-static void prepare_moves(struct bc_round *round, size_t count, bc_status *stop)
-{
-    uint64_t bytes = 0;
-    bool alone = false;
-
-    while (round->count < count && bytes < ROUND_BYTES && !alone) {
-        struct bc_move *move = &round->moves[round->count];
-
-        alone = moves_partition(move);
-        if (round->count > 0 && (alone || concerns(round, move->item))) return;
-        *stop = bc_move_prepare(move);
-        if (*stop == BITCASK_OK) *stop = reserve(round, move);
-        if (*stop != BITCASK_OK) {
-            bc_move_take_back(move);
-            return;
-        }
-        bytes += move->put.value_size + move->removal.value_size;
-        round->count++;
-    }
-}
-
-struct bc_round *bc_round_new(struct bitcask *db)
-{
-    struct bc_round *round = malloc(sizeof *round);
-
-    if (round) round->db = db;
-    return round;
-}
-
-bc_status bc_round_run(struct bc_round *round, const bitcask_move_item *items, size_t count, size_t *done)
+bc_status bc_round_commit(struct bc_round *round)
 {
     bool logged = false, whole = false;
-    size_t moved = 0;
-    bc_status status, stop = BITCASK_OK;
+    bc_status status = add_to_sides(round);
 
-    round->count = 0;
-    round->side_count = 0;
-    status = gather_sides(round, items, count);
-    if (status == BITCASK_OK) {
-        status = presync_and_lock(round);
-        if (status == BITCASK_OK) prepare_moves(round, count, &stop);
-        if (status == BITCASK_OK && round->count > 0) {
-            add_to_sides(round);
-            status = write_intents(round, &logged);
-            if (status == BITCASK_OK) status = append_sides(round, &whole);
-            /* Else the intents are to stay until the next open. */
-            if (status == BITCASK_OK && whole) (void)add_live(round);
-        }
-        if (status != BITCASK_OK)
-            roll_back(round, logged);
-        else
-            for (size_t i = 0; i < round->side_count; i++) round->sides[i].instance->reserved -= round->sides[i].room;
-        bc_moves_unlock(round->locked, round->side_count);
-    }
-    if (round->inodes) bc_node_unpin(round->db->inodes);
-    for (size_t i = 0; i < round->side_count; i++) bc_node_unpin(round->sides[i].node);
-    /* Those that were not done first: they may have pinned the partition that one that was done replaces, and
-     * bc_move_update_tree() waits for all its pins. */
-    if (status == BITCASK_OK) moved = round->count;
-    for (size_t i = moved; i < count; i++) bc_move_release(&round->moves[i]);
-    for (size_t i = 0; i < moved; i++) {
-        bc_move_update_tree(&round->moves[i]);
-        bc_move_release(&round->moves[i]);
-    }
-    *done += moved;
-    return status != BITCASK_OK ? status : stop;
+    if (status == BITCASK_OK) status = write_intents(round, &logged);
+    if (status == BITCASK_OK) status = append_sides(round, &whole);
+    /* Else the intents are to stay until the next open. */
+    if (status == BITCASK_OK && whole) (void)add_live(round);
+    if (status != BITCASK_OK) roll_back(round, logged);
+    return status;
 }

@@ -16,6 +16,7 @@
 enum {
     BC_ENTRY_PARTITION = 1u << 0,  /* value_size is 8, child_id the partition's id */
     BC_ENTRY_HAS_XATTRS = 1u << 1, /* the record holds extended attributes; read it for them */
+    BC_ENTRY_LINK = 1u << 2,       /* value_size is 8, child_id the number of an inode */
 };
 
 /* What the index knows of a key, unpacked. */
@@ -26,7 +27,7 @@ struct bc_entry {
     uint32_t value_size;
     uint16_t flags; /* BC_ENTRY_* */
     uint64_t version;
-    uint64_t child_id;   /* of a partition */
+    uint64_t child_id;   /* of a partition, or a link */
     bitcask_attrs attrs; /* as in the record, without xattrs */
 };
 

@@ -59,7 +59,7 @@ static unsigned rare_of(const struct bc_entry *entry)
     return (present & BITCASK_ATTR_MTIME ? RARE_MTIME : 0u) | (present & BITCASK_ATTR_CTIME ? RARE_CTIME : 0u) |
            (present & BITCASK_ATTR_ATIME ? RARE_ATIME : 0u) | (present & BITCASK_ATTR_INO ? RARE_INO : 0u) |
            (present & BITCASK_ATTR_EXPIRY ? RARE_EXPIRY : 0u) | (present & BITCASK_ATTR_RDEV ? RARE_RDEV : 0u) |
-           (entry->flags & BC_ENTRY_PARTITION ? RARE_CHILD : 0u);
+           (entry->flags & (BC_ENTRY_PARTITION | BC_ENTRY_LINK) ? RARE_CHILD : 0u);
 }
 
 static uint8_t *put_rare(uint8_t *at, unsigned rare, const struct bc_entry *entry)

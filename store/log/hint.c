@@ -397,7 +397,7 @@ static bool walk_step(const struct bc_hint_head *head, struct walk *walk, struct
     if ((flags & BC_HINT_SIZED) != 0 && !bc_hint_take_varint(&next, walk->end, UINT32_MAX, &record_size)) return false;
     if ((flags & BC_HINT_ATTRS) != 0 && !bc_hint_take_varint(&next, walk->end, BC_HINT_ATTRS_MAX, &attrs_size))
         return false;
-    size_t child_size = (flags & BC_HINT_PARTITION) != 0 ? 8 : 0;
+    size_t child_size = (flags & BC_HINT_CHILD) != 0 ? 8 : 0;
     if ((size_t)(walk->end - next) < rest + attrs_size + child_size) return false;
     if ((flags & BC_HINT_SIZED) == 0) record_size = BC_RECORD_HEAD_SIZE + entry->key_size + attrs_size + value_size;
     entry->value_size = (uint32_t)value_size;

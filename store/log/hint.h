@@ -32,7 +32,9 @@ struct bc_hint_head {
 enum {
     BC_HINT_TOMBSTONE = 1u << 0,
     BC_HINT_PARTITION = 1u << 1, /* child_id is the partition's id */
-    BC_HINT_XATTRS = 1u << 2     /* the record holds extended attributes */
+    BC_HINT_XATTRS = 1u << 2,    /* the record holds extended attributes */
+    BC_HINT_LINK = 1u << 5,      /* child_id is the number of an inode */
+    BC_HINT_CHILD = BC_HINT_PARTITION | BC_HINT_LINK
 };
 
 /* One key. attrs: as in the record, without xattrs. */
@@ -53,6 +55,7 @@ static inline void bc_hint_entry_describe(uint16_t record_flags, struct bc_hint_
 {
     if (record_flags & BC_RECORD_TOMBSTONE) entry->flags |= BC_HINT_TOMBSTONE;
     if (record_flags & BC_RECORD_PARTITION) entry->flags |= BC_HINT_PARTITION;
+    if (record_flags & BC_RECORD_LINK) entry->flags |= BC_HINT_LINK;
     if (entry->attrs.present & BITCASK_ATTR_XATTRS) entry->flags |= BC_HINT_XATTRS;
     entry->attrs.present &= ~(uint32_t)BITCASK_ATTR_XATTRS;
     entry->attrs.xattrs = NULL;

@@ -47,7 +47,7 @@
  *      v  attrs_size    with BC_HINT_ATTRS only
  *   rest  key           shared is as large as can be, so the first byte differs from the last key's, and is larger
  *      n  attrs         attrs_size bytes, without xattrs
- *      8  child_id      with BC_HINT_PARTITION only
+ *      8  child_id      with BC_HINT_PARTITION and BC_HINT_LINK only
  *
  * Block index: for each block its size (varint), the size of its first key (1), that key. Keys ascend, and the sizes
  * add up to entries_size.
@@ -90,11 +90,11 @@ enum bc_hint_entry_at {
     BC_HINT_ENTRY_FIXED = 11
 };
 
-/* Flags of an entry on disk, beside BC_HINT_*. */
+/* Flags of an entry on disk, beside BC_HINT_*, whose bits they leave free. */
 enum {
     BC_HINT_ATTRS = 1u << 3,
     BC_HINT_SIZED = 1u << 4,
-    BC_HINT_PUBLIC = BC_HINT_TOMBSTONE | BC_HINT_PARTITION | BC_HINT_XATTRS,
+    BC_HINT_PUBLIC = BC_HINT_TOMBSTONE | BC_HINT_CHILD | BC_HINT_XATTRS,
     BC_HINT_KNOWN = BC_HINT_PUBLIC | BC_HINT_ATTRS | BC_HINT_SIZED
 };
 

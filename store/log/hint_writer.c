@@ -162,7 +162,7 @@ static size_t encode(const struct bc_hint_entry *entry, size_t shared, uint64_t 
     n += rest;
     bc_attrs_encode(&attrs, out + n);
     n += attrs_size;
-    if ((flags & BC_HINT_PARTITION) != 0) {
+    if ((flags & BC_HINT_CHILD) != 0) {
         bc_put_u64(out + n, entry->child_id);
         n += 8;
     }

@@ -27,7 +27,8 @@ enum bc_record_flag {
     BC_RECORD_INODE = 1u << 4,     /* in partition 1: an inode, see inode_body.h */
     BC_RECORD_EXTENT = 1u << 5,    /* in partition 1: a piece of an inode's content */
     BC_RECORD_DURABLE = 1u << 6,   /* all before this record was on stable storage when it was written */
-    BC_RECORD_KNOWN = (1u << 7) - 1
+    BC_RECORD_KNOWN = (1u << 7) - 1,
+    BC_RECORD_CHILD = BC_RECORD_PARTITION | BC_RECORD_LINK /* the value is 8 bytes that the index keeps */
 };
 
 /* The store's own keys begin with NUL and a type byte. */

@@ -393,6 +393,7 @@ bc_status bc_partition_recover(struct bc_partition *partition)
     if (status == BITCASK_OK) status = place_segments(partition, segments, count, checkpoint);
     if (status == BITCASK_OK) status = load(partition, &listing, checkpoint);
     if (status == BITCASK_OK) clean_up(partition, &listing);
+    if (status == BITCASK_OK && !atomic_load(&partition->cold)) bc_partition_drop_unmapped(partition);
     /* A sealed segment without a successor: a crash in rotation, whose names may not be synced. */
     if (status == BITCASK_OK && !partition->active && count > 0) bc_partition_names_changed(partition);
     bc_checkpoint_close(&checkpoint);

@@ -217,6 +217,7 @@ bc_status bc_partition_warm_locked(struct bc_partition *partition)
     atomic_store_explicit(&partition->cold, false, memory_order_release);
     bc_cold_release(partition);
     pthread_rwlock_unlock(&partition->cold_lock);
+    bc_partition_drop_unmapped(partition);
     bc_partition_count_memory(partition);
     bc_partition_count_open(partition, began_ns);
     return BITCASK_OK;

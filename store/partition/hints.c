@@ -49,7 +49,7 @@ static bc_status collect(struct collector *collector, const struct bc_scan_item 
 
     if (record->version > collector->last_version) collector->last_version = record->version;
     if (bc_record_is_mark(record)) return BITCASK_OK;
-    if ((record->flags & BC_RECORD_PARTITION) && (!record->value || record->value_size != 8)) {
+    if ((record->flags & BC_RECORD_CHILD) && (!record->value || record->value_size != 8)) {
         collector->damaged = true;
         return BITCASK_OK;
     }
@@ -63,7 +63,7 @@ static bc_status collect(struct collector *collector, const struct bc_scan_item 
     status = bc_buffer_append(&collector->bytes, record->key, record->key_size);
     if (status == BITCASK_OK && record->attrs_size > 0)
         status = bc_buffer_append(&collector->bytes, record->attrs, record->attrs_size);
-    if (status == BITCASK_OK && (record->flags & BC_RECORD_PARTITION))
+    if (status == BITCASK_OK && (record->flags & BC_RECORD_CHILD))
         status = bc_buffer_append(&collector->bytes, record->value, 8);
     if (status != BITCASK_OK) return status;
     collector->items[collector->count++] = (struct item){
@@ -124,7 +124,7 @@ static bc_status add_item(struct bc_hint_writer *writer, const struct collector 
 
     if (status != BITCASK_OK) return status;
     bc_hint_entry_describe(item->record_flags, &entry);
-    if (entry.flags & BC_HINT_PARTITION) entry.child_id = bc_get_u64(attrs + item->attrs_size);
+    if (entry.flags & BC_HINT_CHILD) entry.child_id = bc_get_u64(attrs + item->attrs_size);
     return bc_hint_writer_add(writer, &entry);
 }
 

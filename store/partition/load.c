@@ -23,8 +23,8 @@ void bc_entry_from_record(uint32_t slot, uint64_t offset, const struct bc_record
     entry->attrs.present &= ~(uint32_t)BITCASK_ATTR_XATTRS;
     entry->attrs.xattrs = NULL;
     entry->attrs.xattrs_size = 0;
-    if (record->flags & BC_RECORD_PARTITION) {
-        entry->flags |= BC_ENTRY_PARTITION;
+    if (record->flags & BC_RECORD_CHILD) {
+        entry->flags |= record->flags & BC_RECORD_PARTITION ? BC_ENTRY_PARTITION : BC_ENTRY_LINK;
         entry->child_id = bc_get_u64(record->value);
     }
 }
@@ -60,8 +60,8 @@ void bc_entry_from_hint(uint32_t slot, const struct bc_hint_entry *hinted, struc
         .attrs = hinted->attrs,
     };
     if (hinted->flags & BC_HINT_XATTRS) entry->flags |= BC_ENTRY_HAS_XATTRS;
-    if (hinted->flags & BC_HINT_PARTITION) {
-        entry->flags |= BC_ENTRY_PARTITION;
+    if (hinted->flags & BC_HINT_CHILD) {
+        entry->flags |= hinted->flags & BC_HINT_PARTITION ? BC_ENTRY_PARTITION : BC_ENTRY_LINK;
         entry->child_id = hinted->child_id;
     }
 }
@@ -122,8 +122,9 @@ bc_status bc_load_apply(struct bc_partition *partition, uint32_t slot, uint64_t 
     } else {
         status = bc_attrs_decode(record->attrs, record->attrs_size, &attrs);
         if (status != BITCASK_OK) return status;
-        if ((record->flags & BC_RECORD_PARTITION) && (!record->value || record->value_size != 8))
-            return bc_fail(BITCASK_CORRUPT, "a partition record at offset %llu has no id", (unsigned long long)offset);
+        if ((record->flags & BC_RECORD_CHILD) && (!record->value || record->value_size != 8))
+            return bc_fail(BITCASK_CORRUPT, "a record of a partition or link at offset %llu has no number",
+                           (unsigned long long)offset);
         bc_entry_from_record(slot, offset, record, &attrs, &entry);
         status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
         if (status != BITCASK_OK) return status;
@@ -150,7 +151,7 @@ static bc_status flush(struct bc_loader *loader)
 
         record.key = loader->bytes.data + pending->at;
         record.attrs = record.key + record.key_size;
-        record.value = record.flags & BC_RECORD_PARTITION ? record.attrs + record.attrs_size : NULL;
+        record.value = record.flags & BC_RECORD_CHILD ? record.attrs + record.attrs_size : NULL;
         status = bc_load_apply(loader->partition, loader->slot, pending->offset, &record);
     }
     loader->count = 0;
@@ -174,10 +175,10 @@ static bc_status hold(struct bc_loader *loader, const struct bc_scan_item *item)
     status = bc_buffer_append(&loader->bytes, record->key, record->key_size);
     if (status == BITCASK_OK && record->attrs_size > 0)
         status = bc_buffer_append(&loader->bytes, record->attrs, record->attrs_size);
-    if (status == BITCASK_OK && (record->flags & BC_RECORD_PARTITION) && record->value && record->value_size == 8)
+    if (status == BITCASK_OK && (record->flags & BC_RECORD_CHILD) && record->value && record->value_size == 8)
         status = bc_buffer_append(&loader->bytes, record->value, 8);
-    else if (status == BITCASK_OK && (record->flags & BC_RECORD_PARTITION))
-        status = bc_fail(BITCASK_CORRUPT, "%s: a partition record at offset %llu has no id", loader->segment->name,
+    else if (status == BITCASK_OK && (record->flags & BC_RECORD_CHILD))
+        status = bc_fail(BITCASK_CORRUPT, "%s: a record of a partition or link at offset %llu has no number", loader->segment->name,
                          (unsigned long long)item->offset);
     if (status == BITCASK_OK)
         loader->batch[loader->count++] = (struct bc_pending_record){item->offset, *record, at};
@@ -225,7 +226,7 @@ bc_status bc_loader_load(struct bc_loader *loader, uint64_t from, uint64_t *end,
         if (damaged) report_damage(loader, &item);
         if (item.kind == BC_SCAN_RECORD && !damaged) status = bc_loader_take(loader, &item);
         else if (item.kind == BC_SCAN_BAD_VALUE && item.record.version <= BC_VERSION_MAX &&
-                 !(item.record.flags & BC_RECORD_PARTITION))
+                 !(item.record.flags & BC_RECORD_CHILD))
             status = bc_loader_take(loader, &item); /* its key is known: reading it says that it is damaged */
         else if (status == BITCASK_OK) status = flush(loader);
     }

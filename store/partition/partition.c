@@ -288,10 +288,14 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
         add_to->hint_bytes += slot->hint_bytes;
         add_to->segments++;
     }
-    for (bc_status status = bc_index_seek(partition->index, BC_SEEK_LT, &last_internal, 1, found, &found_size, NULL);
-         status == BITCASK_OK;
-         status = bc_index_seek(partition->index, BC_SEEK_LT, found, found_size, found, &found_size, NULL))
-        internal++;
+    if (partition->id == BC_INODES_ID) {
+        internal = bc_index_count(partition->index); /* all of them, and there may be many */
+    } else {
+        for (bc_status status = bc_index_seek(partition->index, BC_SEEK_LT, &last_internal, 1, found, &found_size, NULL);
+             status == BITCASK_OK;
+             status = bc_index_seek(partition->index, BC_SEEK_LT, found, found_size, found, &found_size, NULL))
+            internal++;
+    }
     if (partition->checkpoint.id != 0) add_to->checkpoint_bytes += partition->checkpoint.bytes;
     add_to->live_keys += bc_index_count(partition->index) - internal;
     add_to->live_bytes += live;

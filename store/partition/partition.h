@@ -26,6 +26,7 @@
 #include "index/index.h"
 #include "log/attrs.h"
 #include "log/checkpoint.h"
+#include "log/inode_body.h"
 #include "log/segment.h"
 #include "partition/dir_names.h"
 
@@ -177,7 +178,7 @@ struct bc_partition {
 struct bc_write {
     const void *key;
     size_t key_size;
-    uint16_t flags; /* BC_RECORD_TOMBSTONE, BC_RECORD_PARTITION or 0 */
+    uint16_t flags; /* BC_RECORD_TOMBSTONE, _PARTITION, _LINK, _INODE, _EXTENT or 0 */
     const void *value;
     uint32_t value_size;
     uint32_t value_crc;  /* if has_crc: the value's CRC, known from when it was put */
@@ -247,6 +248,18 @@ bc_status bc_partition_redo(struct bc_partition *partition, struct bc_write *wri
  * in a segment of memory, found through the index like any other. write_lock held. */
 bc_status bc_partition_redo_in_memory(struct bc_partition *partition, const struct bc_write *writes, size_t count);
 
+/* ---- extents.c: of partition 1 ---- */
+
+/* Whether key is an extent's: one that is in the log and not in the index is dead, and has no tombstone. */
+bool bc_partition_is_extent(const struct bc_partition *partition, const void *key, size_t key_size);
+
+/* Takes the extents of these runs out of the index: nothing maps them any more. write_lock held. */
+void bc_partition_forget_extents(struct bc_partition *partition, const struct bc_run *runs, size_t count);
+
+/* After an index was built: takes the extents out of it that no inode maps. Where that cannot be told, because an inode
+ * cannot be read, all are kept. write_lock held, or not shared yet; any partition but 1 is left alone. */
+void bc_partition_drop_unmapped(struct bc_partition *partition);
+
 /* ---- segment_set.c ---- */
 
 /* The segment in a place, which may be any number: NULL if there is none. Valid to the end of the read section, or as
@@ -268,6 +281,9 @@ bc_status bc_partition_rotate(struct bc_partition *partition);
 /* Room on disk for bytes more at the end of active, besides what is reserved for others. A deletion may use the
  * last reserve. write_lock held. */
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion);
+
+/* Gives the disk back what was laid out behind the log, but for what is reserved. write_lock held, active segment. */
+bc_status bc_partition_give_room(struct bc_partition *partition);
 
 /* After a failed sync of the directory: no more writes, nor merges, until the store is opened anew. */
 void bc_partition_poison(struct bc_partition *partition);
@@ -381,6 +397,9 @@ bool bc_partition_is_dirty(struct bc_partition *partition);
 uint64_t bc_partition_appended(struct bc_partition *partition);
 uint64_t bc_partition_synced(struct bc_partition *partition);
 
+/* The latter, but 0 where a name that the log hangs on is not: what the log may say of itself. Takes sync_lock. */
+uint64_t bc_partition_known_durable(struct bc_partition *partition);
+
 /* Whether all up to position is durable, the names that lead to it included. Takes sync_lock. */
 bool bc_partition_is_durable(struct bc_partition *partition, uint64_t position);
 
@@ -399,6 +418,7 @@ struct bc_value {
     const uint8_t *bytes; /* where the record begins, here or there, once loaded */
     const uint8_t *data;  /* what is shown of it: the value, or the xattrs */
     uint32_t value_crc;
+    void *above; /* of the floor above, which sees to it: NULL, or what it needs for a value that is an inode */
 };
 
 /* NOT_FOUND, or the index' entry. Takes no lock but for cold_lock where the partition is cold. */

@@ -84,7 +84,8 @@ bc_status bc_partition_pin(struct bc_partition *partition, const void *key, size
     value->record = NULL;
     value->bytes = value->data = NULL;
     value->value_crc = 0;
-    bc_stripes_add(&partition->gets, 1);
+    value->above = NULL;
+    if (!bc_key_is_internal(key, key_size)) bc_stripes_add(&partition->gets, 1);
     *out = value;
     return BITCASK_OK;
 }

@@ -247,6 +247,18 @@ static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, b
     return status;
 }
 
+bc_status bc_partition_give_room(struct bc_partition *partition)
+{
+    struct bc_segment *active = partition->active;
+    uint64_t room = partition->reserved > 0 ? partition->reserved + LAST_RESERVE : 0;
+    bc_status status = bc_window_cut(partition);
+
+    if (status != BITCASK_OK || room == 0 || partition->cannot_allocate) return status;
+    status = bc_io_allocate(partition->env->io, active->fd, active->name, active->end, room);
+    if (status == BITCASK_OK) partition->allocated = active->end + room;
+    return status;
+}
+
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
 {
     bc_status status = allocate_room(partition, bytes, deletion);

@@ -27,7 +27,7 @@ enum bc_flaw bc_item_flaw(const struct bc_scan_item *item)
     if (!(record->flags & BC_RECORD_TOMBSTONE) && !bc_record_is_mark(record)) {
         bc_status status = bc_attrs_decode(record->attrs, record->attrs_size, &attrs);
         if (status != BITCASK_OK) return status == BITCASK_NEWER_FORMAT ? BC_FLAW_NEWER : BC_FLAW_MEANING;
-        if (item->kind == BC_SCAN_RECORD && (record->flags & BC_RECORD_PARTITION) && record->value_size != 8)
+        if (item->kind == BC_SCAN_RECORD && (record->flags & BC_RECORD_CHILD) && record->value_size != 8)
             return BC_FLAW_MEANING;
     }
     return item->kind == BC_SCAN_BAD_VALUE ? BC_FLAW_VALUE : BC_FLAW_NONE;
@@ -35,11 +35,11 @@ enum bc_flaw bc_item_flaw(const struct bc_scan_item *item)
 
 bool bc_item_is_indexed(const struct bc_scan_item *item, enum bc_flaw flaw)
 {
-    if (flaw == BC_FLAW_VALUE) return !(item->record.flags & BC_RECORD_PARTITION);
+    if (flaw == BC_FLAW_VALUE) return !(item->record.flags & BC_RECORD_CHILD);
     return flaw == BC_FLAW_NONE && !bc_record_is_mark(&item->record);
 }
 
-enum { DIGEST_TOMBSTONE = 1, DIGEST_PARTITION = 2, DIGEST_XATTRS = 4 };
+enum { DIGEST_TOMBSTONE = 1, DIGEST_PARTITION = 2, DIGEST_XATTRS = 4, DIGEST_LINK = 8 };
 
 static uint64_t digest(uint64_t version, uint32_t record_size, uint32_t value_size, unsigned flags, uint64_t child_id,
                        const bitcask_attrs *attrs)
@@ -54,7 +54,7 @@ static uint64_t digest(uint64_t version, uint32_t record_size, uint32_t value_si
         version,
         (uint64_t)record_size << 32 | value_size,
         flags,
-        flags & DIGEST_PARTITION ? child_id : 0,
+        flags & (DIGEST_PARTITION | DIGEST_LINK) ? child_id : 0,
         present,
         present & BITCASK_ATTR_MODE ? attrs->mode : 0,
         present & BITCASK_ATTR_UID ? attrs->uid : 0,
@@ -72,19 +72,21 @@ static uint64_t digest(uint64_t version, uint32_t record_size, uint32_t value_si
 uint64_t bc_digest_record(const struct bc_record *record)
 {
     bitcask_attrs attrs = {0};
-    bool is_partition = (record->flags & BC_RECORD_PARTITION) && record->value && record->value_size == 8;
-    unsigned flags =
-        (record->flags & BC_RECORD_TOMBSTONE ? DIGEST_TOMBSTONE : 0u) | (is_partition ? DIGEST_PARTITION : 0u);
+    bool has_child = (record->flags & BC_RECORD_CHILD) && record->value && record->value_size == 8;
+    unsigned flags = record->flags & BC_RECORD_TOMBSTONE ? DIGEST_TOMBSTONE : 0u;
+
+    if (has_child) flags |= record->flags & BC_RECORD_PARTITION ? DIGEST_PARTITION : DIGEST_LINK;
     /* One that does not decode is a flaw of its own, told as such. */
     if (bc_attrs_decode(record->attrs, record->attrs_size, &attrs) != BITCASK_OK) attrs = (bitcask_attrs){0};
     if (attrs.present & BITCASK_ATTR_XATTRS) flags |= DIGEST_XATTRS;
     return digest(record->version, (uint32_t)bc_record_size(record), record->value_size, flags,
-                  is_partition ? bc_get_u64(record->value) : 0, &attrs);
+                  has_child ? bc_get_u64(record->value) : 0, &attrs);
 }
 
 uint64_t bc_digest_entry(const struct bc_entry *entry)
 {
     unsigned flags = (entry->flags & BC_ENTRY_PARTITION ? DIGEST_PARTITION : 0u) |
+                     (entry->flags & BC_ENTRY_LINK ? DIGEST_LINK : 0u) |
                      (entry->flags & BC_ENTRY_HAS_XATTRS ? DIGEST_XATTRS : 0u);
     return digest(entry->version, entry->record_size, entry->value_size, flags, entry->child_id, &entry->attrs);
 }
@@ -93,6 +95,7 @@ uint64_t bc_digest_hint(const struct bc_hint_entry *entry)
 {
     unsigned flags = (entry->flags & BC_HINT_TOMBSTONE ? DIGEST_TOMBSTONE : 0u) |
                      (entry->flags & BC_HINT_PARTITION ? DIGEST_PARTITION : 0u) |
+                     (entry->flags & BC_HINT_LINK ? DIGEST_LINK : 0u) |
                      (entry->flags & BC_HINT_XATTRS ? DIGEST_XATTRS : 0u);
     return digest(entry->version, entry->record_size, entry->value_size, flags, entry->child_id, &entry->attrs);
 }

@@ -244,6 +244,16 @@ bool bc_partition_is_durable(struct bc_partition *partition, uint64_t position)
     return durable;
 }
 
+uint64_t bc_partition_known_durable(struct bc_partition *partition)
+{
+    uint64_t position;
+
+    pthread_mutex_lock(&partition->sync_lock);
+    position = partition->names_made == partition->names_synced ? partition->synced : 0;
+    pthread_mutex_unlock(&partition->sync_lock);
+    return position;
+}
+
 uint64_t bc_partition_synced(struct bc_partition *partition)
 {
     uint64_t synced;

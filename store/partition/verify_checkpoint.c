@@ -58,6 +58,7 @@ static bool compare_entry(void *context, const void *key, size_t key_size, const
     old = there && is_old(c, &now);
     bc_rcu_read_unlock();
     if (!there) {
+        if (bc_partition_is_extent(c->partition, key, key_size)) return true; /* gone with its inode */
         if (is_old(c, entry)) c->failed = bc_index_put(c->gone, key, key_size, entry, NULL, NULL);
         return c->failed == BITCASK_OK;
     }

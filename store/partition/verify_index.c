@@ -164,7 +164,9 @@ bc_status bc_index_check_record(void *context, const struct bc_scan_item *item)
     found = bc_index_get(partition->index, record->key, record->key_size, &entry);
     if (found == BITCASK_OK) there = subject_at(check, entry.slot);
     bc_rcu_read_unlock();
-    status = note_missing(check, item, found != BITCASK_OK && !tombstone);
+    /* An extent goes with the inode that mapped it, without a deletion of its own. */
+    status = note_missing(check, item,
+                          found != BITCASK_OK && !tombstone && !bc_partition_is_extent(partition, record->key, record->key_size));
     if (status != BITCASK_OK || found != BITCASK_OK || !there) return status;
     if (there == here && entry.offset == item->offset) {
         if (tombstone)

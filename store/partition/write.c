@@ -90,7 +90,9 @@ uint64_t bc_writes_bound(const struct bc_write *writes, size_t count)
 /* Where the log is known to be durable now, as an offset in the active segment. */
 static uint64_t durable_offset(struct bc_partition *partition)
 {
-    uint64_t synced = bc_partition_synced(partition), offset = partition->active->header_size;
+    /* A log that was found at open may be synced, in a directory that is not: stated to be durable, nobody would sync the
+     * names any more. */
+    uint64_t synced = bc_partition_known_durable(partition), offset = partition->active->header_size;
 
     if (synced > partition->position_base + offset) offset = synced - partition->position_base;
     /* A closing mark that was never synced goes out again with this append: a power cut may take its part of the write
@@ -170,14 +172,14 @@ static void apply(struct bc_partition *partition, const struct encoded *encoded,
         if (record->flags & BC_RECORD_TOMBSTONE) {
             had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
             partition->slots[partition->active_slot].tombstone_bytes += bc_record_size(record);
-            count_one(&partition->deletes);
+            if (!bc_key_is_internal(record->key, record->key_size)) count_one(&partition->deletes);
         } else {
             bc_entry_from_record(partition->active_slot, encoded[i].offset, record, &encoded[i].attrs, &entry);
             status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
             assert(status == BITCASK_OK);
             (void)status;
             bc_slot_gains(partition, &entry);
-            count_one(&partition->puts);
+            if (!bc_key_is_internal(record->key, record->key_size)) count_one(&partition->puts);
         }
         if (had) bc_slot_loses(partition, &old);
     }
@@ -321,14 +323,19 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
 {
     struct encoded few[4], *encoded = few;
     struct iovec few_iov[10], *iov = few_iov;
-    bool deletion = true;
+    bool deletion = true, any = false;
     bc_status status = bc_partition_writable(partition);
 
     if (status == BITCASK_OK) status = bc_partition_warm_locked(partition);
     if (status != BITCASK_OK || count == 0) return status;
     for (size_t i = 0; i < count; i++) {
-        if (!(writes[i].flags & BC_RECORD_TOMBSTONE)) deletion = false;
+        const uint8_t *key = writes[i].key;
+
+        /* An intent beside tombstones is that of a deletion. */
+        if (writes[i].flags & BC_RECORD_TOMBSTONE) any = true;
+        else if (key[0] != 0 || key[1] != BC_KEY_INTENT) deletion = false;
     }
+    deletion = deletion && any;
     if (reserved > partition->reserved) reserved = partition->reserved;
     partition->reserved -= reserved;
     status = bc_partition_make_ready(partition, bc_writes_bound(writes, count), deletion);

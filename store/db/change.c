@@ -1,0 +1,563 @@
+/* change.c - puts, deletions and links that concern inodes.
+ *
+ * What is large is written first, as extents that nobody maps yet. Then, under the locks of the directory and of
+ * partition 1, each operation is looked at: does its name lead to an inode, shall it lead to one, or not any more? If
+ * only records of one log come of that, they are appended as one batch. Else it is a change of two logs, and a round
+ * does it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/round.h"
+#include "partition/derived_ino.h"
+
+struct names {
+    struct bitcask_partition *node;
+    struct bc_name_op *ops;
+    size_t count;
+    const bitcask_write_options *options; /* or NULL */
+    struct bc_partition *inodes;          /* pinned */
+    uint64_t taken;                       /* of the partition's reserved room, given to partition 1, */
+    uint64_t room;                        /* where so much of it is left */
+    struct part {
+        struct bc_content content; /* of a put */
+        uint8_t number[8];         /* the value of its link */
+        size_t write, inode;       /* its place in the change, plus 1 */
+        bool superseded;           /* a later operation has the same name */
+        bool anew;                 /* a put behind a deletion: a new file, whatever the name led to */
+    } * parts;
+    struct bc_change change;
+};
+
+bc_status bc_check_conditions(bool present, bool partition, uint64_t version, const bitcask_write_options *options)
+{
+    if (options && (options->flags & BITCASK_IF_ABSENT) && present) return BITCASK_EXISTS;
+    if (present && partition) return BITCASK_IS_PARTITION;
+    if (options && (options->flags & BITCASK_IF_VERSION) && (!present || version != options->if_version))
+        return BITCASK_VERSION_MISMATCH;
+    return BITCASK_OK;
+}
+
+/* ---- before the locks ---- */
+
+static bool is_deletion(const struct bc_name_op *op)
+{
+    return op->write->flags & BC_RECORD_TOMBSTONE;
+}
+
+/* Of operations on one name the last one counts; a deletion among the others parts it from what was there. */
+static bc_status find_superseded(struct names *names)
+{
+    struct bc_index *seen = NULL;
+    bc_status status = BITCASK_OK;
+
+    if (names->count > 1) status = bc_index_open(0, &seen);
+    for (size_t i = names->count; seen && i-- > 0 && status == BITCASK_OK;) {
+        const struct bc_write *write = names->ops[i].write;
+        struct bc_entry entry = {.version = i}, last;
+
+        names->parts[i].superseded = bc_index_get(seen, write->key, write->key_size, &last) == BITCASK_OK;
+        if (!names->parts[i].superseded)
+            status = bc_index_put(seen, write->key, write->key_size, &entry, NULL, NULL);
+        else if (is_deletion(&names->ops[i]))
+            names->parts[last.version].anew = true;
+    }
+    bc_index_close(&seen);
+    return status;
+}
+
+/* Bytes of the log of partition 1 that the extents of a value take. */
+static uint64_t extents_bound(const struct bitcask *db, uint64_t size)
+{
+    const struct bc_write extent = {.key_size = BC_EXTENT_KEY_SIZE};
+
+    return size <= db->inline_max ? 0 : size + ((size >> db->extent_shift) + 1) * bc_writes_bound(&extent, 1);
+}
+
+/* What was reserved in the partition is for extents that go to partition 1: the room follows. */
+static bc_status move_room(struct names *names)
+{
+    uint64_t reserved = names->options ? names->options->reserved : 0, bound = 0;
+    struct bc_partition *instance;
+    bc_status status;
+
+    for (size_t i = 0; i < names->count; i++)
+        if (!is_deletion(&names->ops[i])) bound += extents_bound(names->node->db, names->ops[i].value_size);
+    if (reserved == 0 || bound == 0) return BITCASK_OK;
+    status = bc_node_pin(names->node, &instance);
+    if (status != BITCASK_OK) return status;
+    pthread_mutex_lock(&instance->write_lock);
+    pthread_mutex_lock(&names->inodes->write_lock);
+    names->taken = names->count == 1 || reserved < bound ? reserved : bound;
+    if (names->taken > instance->reserved) names->taken = instance->reserved;
+    instance->reserved -= names->taken;
+    if (instance->active) status = bc_partition_give_room(instance);
+    if (status == BITCASK_OK) status = bc_partition_writable(names->inodes);
+    if (status == BITCASK_OK) status = bc_partition_make_ready(names->inodes, bound, false);
+    if (status == BITCASK_OK) names->inodes->reserved += names->room = bound;
+    pthread_mutex_unlock(&names->inodes->write_lock);
+    pthread_mutex_unlock(&instance->write_lock);
+    bc_node_unpin(names->node);
+    return status;
+}
+
+static void give_up_room(struct names *names)
+{
+    pthread_mutex_lock(&names->inodes->write_lock);
+    names->inodes->reserved -= names->room;
+    names->room = 0;
+    pthread_mutex_unlock(&names->inodes->write_lock);
+}
+
+/* After a failure: what was reserved in the partition is so again, as far as there still is room. */
+static void give_room_back(struct names *names)
+{
+    struct bc_partition *instance;
+
+    if (names->taken == 0 || bc_node_pin(names->node, &instance) != BITCASK_OK) return;
+    pthread_mutex_lock(&instance->write_lock);
+    if (instance->active) (void)bc_partition_make_room(instance, names->taken, false);
+    instance->reserved += names->taken;
+    pthread_mutex_unlock(&instance->write_lock);
+    bc_node_unpin(names->node);
+}
+
+static bc_status write_contents(struct names *names)
+{
+    bc_status status = move_room(names);
+
+    for (size_t i = 0; i < names->count && status == BITCASK_OK; i++) {
+        const struct bc_name_op *op = &names->ops[i];
+
+        if (!is_deletion(op) && !names->parts[i].superseded)
+            status = bc_content_write(names->node->db, names->inodes, op->value, op->value_size, &names->room,
+                                      &names->parts[i].content);
+    }
+    give_up_room(names);
+    return status;
+}
+
+/* ---- under the locks ---- */
+
+static bc_status plan_put(struct names *names, size_t i, struct bc_inode *inode)
+{
+    struct part *part = &names->parts[i];
+    struct bc_write write = *names->ops[i].write;
+    bc_status status = BITCASK_OK;
+    bool is_new = !inode && part->content.extent_shift > 0;
+
+    if (is_new) status = bc_change_new_inode(&names->change, names->node->db, names->inodes, &inode);
+    if (status != BITCASK_OK) return status;
+    if (inode) {
+        bc_inode_set_content(inode, &part->content, &write.attrs);
+        part->inode = (size_t)(inode - names->change.inodes) + 1;
+    }
+    if (inode && !is_new) return BITCASK_OK;
+    if (is_new) {
+        bc_put_u64(part->number, inode->ino);
+        write = (struct bc_write){.key = write.key,
+                                  .key_size = write.key_size,
+                                  .flags = BC_RECORD_LINK,
+                                  .value = part->number,
+                                  .value_size = sizeof part->number};
+    }
+    status = bc_change_add(&names->change, names->node, &write);
+    part->write = names->change.write_count;
+    return status;
+}
+
+static bc_status plan_deletion(struct names *names, size_t i, struct bc_inode *inode)
+{
+    bc_status status;
+
+    if (inode && inode->links > 0) inode->links--;
+    status = bc_change_add(&names->change, names->node, names->ops[i].write);
+    names->parts[i].write = names->change.write_count;
+    return status;
+}
+
+static bc_status plan_one(struct names *names, const struct bc_partition *instance, size_t i)
+{
+    const struct bc_name_op *op = &names->ops[i];
+    struct bc_inode *inode = NULL;
+    struct bc_entry entry = {0};
+    uint64_t version;
+    bool there;
+    bc_status status;
+
+    names->parts[i].write = names->parts[i].inode = 0;
+    if (names->parts[i].superseded) return BITCASK_OK;
+    there = bc_index_get(instance->index, op->write->key, op->write->key_size, &entry) == BITCASK_OK;
+    version = entry.version;
+    if (there && (entry.flags & BC_ENTRY_LINK)) {
+        status = bc_change_inode(&names->change, names->inodes, entry.child_id, &inode);
+        if (status == BITCASK_NOT_FOUND)
+            inode = NULL; /* damage; it goes with what takes its place */
+        else if (status != BITCASK_OK)
+            return status;
+        if (inode && names->parts[i].anew && !is_deletion(op)) {
+            if (inode->links > 0) inode->links--;
+            inode = NULL;
+        }
+        if (inode && inode->record) version = inode->record->entry.version;
+    }
+    if (!there && is_deletion(op)) return names->count == 1 ? BITCASK_NOT_FOUND : BITCASK_OK;
+    status = bc_check_conditions(there, entry.flags & BC_ENTRY_PARTITION, version, names->options);
+    if (status != BITCASK_OK) return status;
+    return is_deletion(op) ? plan_deletion(names, i, inode) : plan_put(names, i, inode);
+}
+
+static bc_status plan(struct names *names, const struct bc_partition *instance)
+{
+    bc_status status = bc_partition_writable(instance);
+
+    if (status == BITCASK_OK) status = bc_partition_writable(names->inodes);
+    for (size_t i = 0; i < names->count && status == BITCASK_OK; i++) status = plan_one(names, instance, i);
+    return status;
+}
+
+/* Appends inodes alone. */
+static bc_status append_inodes(struct names *names)
+{
+    struct bc_change *change = &names->change;
+    struct bc_partition *inodes = names->inodes;
+    bc_status status = BITCASK_OK;
+
+    change->inode_writes = calloc(change->inode_count, sizeof *change->inode_writes);
+    if (!change->inode_writes) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < change->inode_count && status == BITCASK_OK; i++)
+        status = bc_inode_encode(&change->inodes[i], &change->inode_writes[i]);
+    if (status == BITCASK_OK) status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, 0);
+    if (status != BITCASK_OK) return status;
+    atomic_store(&names->node->db->inode_position, bc_partition_position(inodes));
+    for (size_t i = 0; i < change->inode_count; i++) bc_inode_done(names->node->db, inodes, &change->inodes[i]);
+    return BITCASK_OK;
+}
+
+/* Appends records of the directory alone. */
+static bc_status append_records(struct names *names, struct bc_partition *instance)
+{
+    struct bc_change *change = &names->change;
+    struct bc_write *writes = calloc(change->write_count + 1, sizeof *writes);
+    bc_status status;
+
+    if (!writes) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < change->write_count; i++) writes[i] = change->writes[i].write;
+    status = bc_partition_append(instance, writes, change->write_count, false, 0);
+    for (size_t i = 0; i < change->write_count; i++) change->writes[i].write.version = writes[i].version;
+    free(writes);
+    return status;
+}
+
+/* What succeeded: versions, and what was reserved for it. */
+static void done(struct names *names, struct bc_partition *instance)
+{
+    uint64_t reserved = names->options ? names->options->reserved - names->taken : 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const struct part *part = &names->parts[i];
+
+        names->ops[i].version = part->inode > 0   ? names->change.inode_writes[part->inode - 1].version
+                                : part->write > 0 ? names->change.writes[part->write - 1].write.version
+                                                  : 0;
+    }
+    instance->reserved -= reserved < instance->reserved ? reserved : instance->reserved;
+}
+
+/* One log alone, if that is what it comes to; else *round. */
+static bc_status try_one_log(struct names *names, bool *round)
+{
+    struct bc_partition *instance;
+    uint64_t position = 0;
+    unsigned flags = names->options ? names->options->flags : 0;
+    bool inodes_alone = false;
+    bc_status status = bc_node_pin(names->node, &instance);
+
+    if (status != BITCASK_OK) return status;
+    pthread_mutex_lock(&instance->write_lock);
+    pthread_mutex_lock(&names->inodes->write_lock);
+    status = plan(names, instance);
+    *round = status == BITCASK_OK && names->change.inode_count > 0 && names->change.write_count > 0;
+    inodes_alone = names->change.inode_count > 0;
+    if (status == BITCASK_OK && !*round) status = inodes_alone ? append_inodes(names) : append_records(names, instance);
+    if (status == BITCASK_OK && !*round) done(names, instance);
+    position = bc_partition_position(instance);
+    bc_change_release(&names->change);
+    pthread_mutex_unlock(&names->inodes->write_lock);
+    pthread_mutex_unlock(&instance->write_lock);
+    if (status == BITCASK_OK && !*round && !inodes_alone)
+        return bc_node_end_append(names->node, instance, position, flags);
+    bc_node_unpin(names->node);
+    return status == BITCASK_OK && !*round ? bc_node_end_write(names->node, flags) : status;
+}
+
+static bc_status do_round(struct names *names)
+{
+    struct bitcask *db = names->node->db;
+    struct bc_round *round = NULL;
+    struct bc_partition *instance;
+    bc_status status;
+
+    bc_names_lock(db);
+    status = bc_round_open(db, &round);
+    if (status == BITCASK_OK) status = bc_round_add_side(round, names->node, &instance);
+    if (status == BITCASK_OK) status = bc_round_lock(round);
+    if (status == BITCASK_OK) status = plan(names, instance);
+    /* One log alone may be enough by now: an intent does no harm. */
+    if (status == BITCASK_OK) status = bc_round_take(round, &names->change);
+    if (status == BITCASK_OK) status = bc_round_commit(round);
+    if (status == BITCASK_OK) done(names, instance);
+    bc_round_end(&round);
+    bc_names_unlock(db);
+    bc_change_release(&names->change);
+    /* With the intent it is durable, whatever flags say. */
+    return status == BITCASK_OK ? bc_intents_limit(db) : status;
+}
+
+bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops, size_t count,
+                          const bitcask_write_options *options)
+{
+    struct bitcask *db = node->db;
+    struct names names = {.node = node, .ops = ops, .count = count, .options = options};
+    bool round = false;
+    bc_status status;
+
+    if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
+    names.parts = calloc(count + 1, sizeof *names.parts);
+    if (!names.parts) return BITCASK_NO_MEMORY;
+    status = bc_node_pin(db->inodes, &names.inodes);
+    if (status != BITCASK_OK) {
+        free(names.parts);
+        return status;
+    }
+    status = find_superseded(&names);
+    if (status == BITCASK_OK) status = write_contents(&names);
+    if (status == BITCASK_OK) status = try_one_log(&names, &round);
+    if (status == BITCASK_OK && round) status = do_round(&names);
+    for (size_t i = 0; i < count; i++) bc_content_release(names.inodes, &names.parts[i].content);
+    if (status != BITCASK_OK) give_room_back(&names);
+    bc_node_unpin(db->inodes);
+    free(names.parts);
+    return status;
+}
+
+/* ---- links ---- */
+
+/* A link was found whose inode was not there. OK: look again; NOT_FOUND, for a reader, who may see the two as of
+ * different moments; CORRUPT: it is damage. */
+static bc_status settle(struct bitcask_partition *node, const void *key, size_t key_size, uint64_t ino)
+{
+    struct bitcask *db = node->db;
+    struct bc_partition *instance, *inodes;
+    uint8_t inode_key[BC_INODE_KEY_SIZE];
+    struct bc_entry entry;
+    bc_status status;
+
+    if (db->env.read_only) return BITCASK_NOT_FOUND;
+    status = bc_node_pin(db->inodes, &inodes);
+    if (status != BITCASK_OK) return status;
+    status = bc_node_pin(node, &instance);
+    if (status == BITCASK_OK) {
+        /* Who takes an inode away holds this lock until the name has gone too. */
+        pthread_mutex_lock(&instance->write_lock);
+        bc_inode_key(ino, inode_key);
+        if (bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK && (entry.flags & BC_ENTRY_LINK) &&
+            entry.child_id == ino &&
+            bc_index_get(inodes->index, inode_key, sizeof inode_key, NULL) == BITCASK_NOT_FOUND)
+            status = bc_fail(BITCASK_CORRUPT,
+                             "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
+                             instance->label, (unsigned long long)ino);
+        pthread_mutex_unlock(&instance->write_lock);
+        bc_node_unpin(node);
+    }
+    bc_node_unpin(db->inodes);
+    return status;
+}
+
+bc_status bc_node_pin_value(struct bitcask_partition *node, const void *key, size_t key_size, struct bc_value **out)
+{
+    for (;;) {
+        struct bc_partition *instance;
+        struct bc_value *value = NULL;
+        uint64_t ino;
+        bc_status status = bc_node_pin_reading(node, &instance);
+
+        if (status != BITCASK_OK) return status;
+        status = bc_partition_pin(instance, key, key_size, &value);
+        bc_node_unpin(node);
+        if (status == BITCASK_OK && !(value->entry.flags & (BC_ENTRY_PARTITION | BC_ENTRY_LINK))) {
+            *out = value;
+            return status;
+        }
+        if (status != BITCASK_OK) return status;
+        ino = value->entry.child_id;
+        if (value->entry.flags & BC_ENTRY_PARTITION) status = BITCASK_IS_PARTITION;
+        bc_value_close(&value);
+        if (status == BITCASK_OK) status = bc_inode_pin(node->db, ino, out);
+        if (status != BITCASK_NOT_FOUND) return status;
+        status = settle(node, key, key_size, ino);
+        if (status != BITCASK_OK) return status;
+    }
+}
+
+bc_status bc_node_stat(struct bitcask_partition *node, const void *key, size_t key_size, bitcask_entry *out)
+{
+    for (;;) {
+        struct bc_partition *instance;
+        struct bc_entry entry;
+        bc_status status = bc_node_pin_reading(node, &instance);
+
+        if (status != BITCASK_OK) return status;
+        status = bc_partition_find(instance, key, key_size, &entry);
+        bc_node_unpin(node);
+        if (status != BITCASK_OK) return status;
+        if (!(entry.flags & BC_ENTRY_LINK)) {
+            bc_entry_to_public(node->id, &entry, key, key_size, out);
+            return BITCASK_OK;
+        }
+        status = bc_inode_stat(node->db, entry.child_id, key, key_size, out);
+        if (status != BITCASK_NOT_FOUND) return status;
+        status = settle(node, key, key_size, entry.child_id);
+        if (status != BITCASK_OK) return status;
+    }
+}
+
+bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, size_t key_size,
+                            const bitcask_attrs *attrs, unsigned flags, uint64_t *version)
+{
+    struct bitcask *db = node->db;
+    struct bc_partition *instance = NULL, *inodes;
+    struct bc_inode inode = {0};
+    struct bc_entry entry;
+    bc_status status = bc_node_pin(db->inodes, &inodes);
+
+    if (status != BITCASK_OK) return status;
+    status = bc_node_pin(node, &instance);
+    if (status != BITCASK_OK) {
+        bc_node_unpin(db->inodes);
+        return status;
+    }
+    pthread_mutex_lock(&instance->write_lock);
+    pthread_mutex_lock(&inodes->write_lock);
+    status = bc_index_get(instance->index, key, key_size, &entry);
+    if (status == BITCASK_OK && !(entry.flags & BC_ENTRY_LINK)) status = BITCASK_NOT_FOUND; /* replaced meanwhile */
+    if (status == BITCASK_OK) {
+        status = bc_inode_load(inodes, entry.child_id, &inode);
+        if (status == BITCASK_NOT_FOUND)
+            status = bc_fail(BITCASK_CORRUPT, "a name leads to inode %016llx, which is not there; verify the store",
+                             (unsigned long long)entry.child_id);
+    }
+    if (status == BITCASK_OK) {
+        bc_attrs_merge(&inode.attrs, attrs);
+        status = bc_inode_put(db, inodes, &inode, version);
+    }
+    bc_inode_release(&inode);
+    pthread_mutex_unlock(&inodes->write_lock);
+    pthread_mutex_unlock(&instance->write_lock);
+    bc_node_unpin(node);
+    bc_node_unpin(db->inodes);
+    return status == BITCASK_OK ? bc_node_end_write(node, flags) : status;
+}
+
+/* A name that gets a second one. */
+struct linking {
+    struct bitcask_partition *from, *to;
+    const void *from_key, *to_key;
+    size_t from_key_size, to_key_size;
+    struct bc_partition *source, *target;
+    struct bc_value *record; /* of a small file; loaded */
+    struct bc_content content;
+    uint8_t number[8];
+    struct bc_change change;
+};
+
+static bc_status add_link(struct linking *linking, struct bitcask_partition *node, const void *key, size_t key_size)
+{
+    const struct bc_write write = {.key = key,
+                                   .key_size = key_size,
+                                   .flags = BC_RECORD_LINK,
+                                   .value = linking->number,
+                                   .value_size = sizeof linking->number};
+    return bc_change_add(&linking->change, node, &write);
+}
+
+/* The record of a small file becomes an inode, and its name a link. */
+static bc_status make_inode(struct linking *linking, struct bc_partition *inodes, struct bc_inode **inode)
+{
+    struct bc_write write;
+    bc_status status = bc_partition_pin(linking->source, linking->from_key, linking->from_key_size, &linking->record);
+
+    if (status == BITCASK_OK) status = bc_value_load(linking->record);
+    if (status == BITCASK_OK) status = bc_change_new_inode(&linking->change, linking->from->db, inodes, inode);
+    if (status != BITCASK_OK) return status;
+    bc_write_from_value(linking->record, &write);
+    if (!(write.attrs.present & BITCASK_ATTR_INO)) {
+        write.attrs.present |= BITCASK_ATTR_INO;
+        write.attrs.ino = bc_derived_ino(linking->from->id, linking->from_key, linking->from_key_size);
+    }
+    linking->content = (struct bc_content){.size = write.value_size, .bytes = write.value};
+    bc_inode_set_content(*inode, &linking->content, &write.attrs);
+    bc_put_u64(linking->number, (*inode)->ino);
+    return add_link(linking, linking->from, linking->from_key, linking->from_key_size);
+}
+
+static bc_status plan_link(struct linking *linking, struct bc_partition *inodes)
+{
+    struct bc_inode *inode = NULL;
+    struct bc_entry entry;
+    bc_status status = bc_partition_writable(linking->source);
+
+    if (status == BITCASK_OK) status = bc_partition_writable(linking->target);
+    if (status == BITCASK_OK) status = bc_partition_writable(inodes);
+    if (status == BITCASK_OK)
+        status = bc_index_get(linking->source->index, linking->from_key, linking->from_key_size, &entry);
+    if (status == BITCASK_OK && (entry.flags & BC_ENTRY_PARTITION)) status = BITCASK_IS_PARTITION;
+    if (status == BITCASK_OK &&
+        bc_index_get(linking->target->index, linking->to_key, linking->to_key_size, NULL) == BITCASK_OK)
+        status = BITCASK_EXISTS;
+    if (status != BITCASK_OK) return status;
+    if (entry.flags & BC_ENTRY_LINK) {
+        status = bc_change_inode(&linking->change, inodes, entry.child_id, &inode);
+        if (status == BITCASK_NOT_FOUND)
+            status = bc_fail(BITCASK_CORRUPT, "a name leads to inode %016llx, which is not there; verify the store",
+                             (unsigned long long)entry.child_id);
+        bc_put_u64(linking->number, entry.child_id);
+    } else {
+        status = make_inode(linking, inodes, &inode);
+    }
+    if (status == BITCASK_OK && inode->links >= BC_LINKS_MAX)
+        status = bc_fail(BITCASK_TOO_MANY_LINKS, "a file may have %u names", BC_LINKS_MAX);
+    if (status != BITCASK_OK) return status;
+    inode->links++;
+    return add_link(linking, linking->to, linking->to_key, linking->to_key_size);
+}
+
+bc_status bc_node_link(struct bitcask_partition *from, const void *from_key, size_t from_key_size,
+                       struct bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags)
+{
+    struct bitcask *db = from->db;
+    struct linking linking = {.from = from,
+                              .to = to,
+                              .from_key = from_key,
+                              .to_key = to_key,
+                              .from_key_size = from_key_size,
+                              .to_key_size = to_key_size};
+    struct bc_round *round = NULL;
+    bc_status status;
+
+    (void)flags; /* with its intent it is durable anyway */
+    if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
+    bc_names_lock(db);
+    status = bc_round_open(db, &round);
+    if (status == BITCASK_OK) status = bc_round_add_side(round, from, &linking.source);
+    if (status == BITCASK_OK) status = bc_round_add_side(round, to, &linking.target);
+    if (status == BITCASK_OK) status = bc_round_lock(round);
+    if (status == BITCASK_OK) status = plan_link(&linking, bc_round_inodes(round));
+    if (status == BITCASK_OK) status = bc_round_take(round, &linking.change);
+    if (status == BITCASK_OK) status = bc_round_commit(round);
+    bc_round_end(&round);
+    bc_names_unlock(db);
+    bc_change_release(&linking.change);
+    bc_value_close(&linking.record);
+    return status == BITCASK_OK ? bc_intents_limit(db) : status;
+}
