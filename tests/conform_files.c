@@ -216,6 +216,7 @@ static void programs(void)
     DO("run", WEXITSTATUS(system("./prog")));
     set_stage();
     must(system("cp /bin/sleep sleeper") == 0, "copying programs");
+    fflush(stdout); /* else a child that cannot exec may write what is in the buffer, too: a sanitizer's _exit does */
     pid_t child = fork();
     if (child == 0) {
         execl("./sleeper", "sleeper", "20", (char *)NULL);
@@ -229,6 +230,7 @@ static void programs(void)
     kill(child, 9);
     waitpid(child, NULL, 0);
     int fd = open("sleeper", O_WRONLY);
+    fflush(stdout);
     child = fork();
     if (child == 0) {
         execl("./sleeper", "sleeper", "0", (char *)NULL);
