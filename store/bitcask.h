@@ -173,7 +173,8 @@ BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void 
                                        const void *value, size_t value_size, const bitcask_write_options *options,
                                        uint64_t *version);
 
-/* Deletes key; of a file with several names that one. Where it is a name of an inode it syncs. NOT_FOUND if there is none; IS_PARTITION: see bitcask_partition_drop(). */
+/* Deletes key; of a file with several names that one. Where it is a name of an inode it syncs. NOT_FOUND if there is
+ * none; IS_PARTITION: see bitcask_partition_drop(). */
 BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
                                           const bitcask_write_options *options);
 
@@ -190,8 +191,8 @@ BITCASK_API bitcask_status bitcask_link(bitcask_partition *from, const void *fro
                                         bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags);
 
 /* Renames count keys or partitions in one round: replaces a key that is at the target, or an empty partition if
- * a partition is moved; two names of one file are left as they are. Each item is atomic: after a crash it stands under exactly one of its two names; items
- * must not name one another's names. An inode number is kept. Within a partition nothing is synced; across
+ * a partition is moved; two names of one file are left as they are. Each item is atomic: after a crash it stands under
+ * exactly one of its two names; items must not name one another's names. An inode number is kept. Within a partition nothing is synced; across
  * partitions the round syncs a redo intent once. The first item that cannot be done stops the round with its
  * status: *done (may be NULL) says how many were done before it.
  * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, NO_SPACE, ... */
