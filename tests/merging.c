@@ -32,14 +32,18 @@ bitcask_status merging_all(bitcask_partition *partition, enum bc_merge_kind kind
     struct bc_partition *instance;
     bitcask_merge_result none = {0};
     struct bc_merge_run run, failed = {0};
-    uint32_t from_id = 0;
+    uint32_t from_id = 0, end_id;
     bc_status status = bc_node_pin(partition, &instance);
 
     if (status != BITCASK_OK) return status;
     if (bc_merge_wants_rotation(instance, kind)) status = merging_rotate(partition);
+    /* What is sealed meanwhile is for another time: beside a fast writer it would never end. */
+    pthread_mutex_lock(&instance->write_lock);
+    end_id = instance->active ? instance->active->segment_id : instance->next_segment_id;
+    pthread_mutex_unlock(&instance->write_lock);
     while (status == BITCASK_OK) {
         bc_merge_plan(instance, kind, from_id, &run);
-        if (run.segments == 0) break;
+        if (run.segments == 0 || run.first_id >= end_id) break;
         status = bc_partition_merge(instance, &run, hooks, result ? result : &none);
         if (status != BITCASK_CORRUPT) {
             from_id = run.last_id + 1;
