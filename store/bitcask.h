@@ -129,8 +129,9 @@ BITCASK_API uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, 
 BITCASK_API bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_t key_size,
                                         bitcask_entry *entry);
 
-/* Values above BITCASK_SMALL_MAX, and files with several names, are inodes: their bytes stand in extents beside each other,
- * and names lead to them. The calls below follow; entry->version is then the inode's, which a rename does not change.
+/* Values above BITCASK_SMALL_MAX, and files with several names, are inodes: their bytes stand in extents beside each
+ * other, and names lead to them. The calls below follow; entry->version is then the inode's, which a rename does not
+ * change.
  *
  * Reads and checks the value of key. CORRUPT if its bytes fail their check. *value must be unpinned. */
 BITCASK_API bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t key_size,
@@ -192,9 +193,9 @@ BITCASK_API bitcask_status bitcask_link(bitcask_partition *from, const void *fro
 
 /* Renames count keys or partitions in one round: replaces a key that is at the target, or an empty partition if
  * a partition is moved; two names of one file are left as they are. Each item is atomic: after a crash it stands under
- * exactly one of its two names; items must not name one another's names. An inode number is kept. Within a partition nothing is synced; across
- * partitions the round syncs a redo intent once. The first item that cannot be done stops the round with its
- * status: *done (may be NULL) says how many were done before it.
+ * exactly one of its two names; items must not name one another's names. An inode number is kept. Within a partition
+ * nothing is synced; across partitions the round syncs a redo intent once. The first item that cannot be done stops the
+ * round with its status: *done (may be NULL) says how many were done before it.
  * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, NO_SPACE, ... */
 BITCASK_API bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
 

@@ -98,8 +98,8 @@ typedef struct bitcask_entry {
     bitcask_attrs attrs;   /* as stored, except: mtime, ctime and ino are always filled in and present */
     uint64_t version;      /* nanoseconds since 1970, strictly growing in a partition */
     uint64_t value_size;   /* bytes; 0 for a partition */
-    uint64_t ino;          /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that is
-                              large or has several names, a random one, top bit set; else the derived one */
+    uint64_t ino;          /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that
+                              is large or has several names, a random one, top bit set; else the derived one */
     uint64_t partition_id; /* of a partition; 0 for a key */
     uint64_t nlink;        /* names that the file has; 1 for a partition */
 } bitcask_entry;

@@ -343,6 +343,12 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
 
 /* ---- links ---- */
 
+static bc_status no_inode(const struct bc_partition *instance, uint64_t ino)
+{
+    return bc_fail(BITCASK_CORRUPT, "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
+                   instance->label, (unsigned long long)ino);
+}
+
 /* A link was found whose inode was not there. OK: look again; NOT_FOUND, for a reader, who may see the two as of
  * different moments; CORRUPT: it is damage. */
 static bc_status settle(struct bitcask_partition *node, const void *key, size_t key_size, uint64_t ino)
@@ -364,9 +370,7 @@ static bc_status settle(struct bitcask_partition *node, const void *key, size_t 
         if (bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK && (entry.flags & BC_ENTRY_LINK) &&
             entry.child_id == ino &&
             bc_index_get(inodes->index, inode_key, sizeof inode_key, NULL) == BITCASK_NOT_FOUND)
-            status = bc_fail(BITCASK_CORRUPT,
-                             "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
-                             instance->label, (unsigned long long)ino);
+            status = no_inode(instance, ino);
         pthread_mutex_unlock(&instance->write_lock);
         bc_node_unpin(node);
     }
@@ -443,9 +447,7 @@ bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, siz
     if (status == BITCASK_OK && !(entry.flags & BC_ENTRY_LINK)) status = BITCASK_NOT_FOUND; /* replaced meanwhile */
     if (status == BITCASK_OK) {
         status = bc_inode_load(inodes, entry.child_id, &inode);
-        if (status == BITCASK_NOT_FOUND)
-            status = bc_fail(BITCASK_CORRUPT, "a name leads to inode %016llx, which is not there; verify the store",
-                             (unsigned long long)entry.child_id);
+        if (status == BITCASK_NOT_FOUND) status = no_inode(instance, entry.child_id);
     }
     if (status == BITCASK_OK) {
         bc_attrs_merge(&inode.attrs, attrs);
@@ -518,9 +520,7 @@ static bc_status plan_link(struct linking *linking, struct bc_partition *inodes)
     if (status != BITCASK_OK) return status;
     if (entry.flags & BC_ENTRY_LINK) {
         status = bc_change_inode(&linking->change, inodes, entry.child_id, &inode);
-        if (status == BITCASK_NOT_FOUND)
-            status = bc_fail(BITCASK_CORRUPT, "a name leads to inode %016llx, which is not there; verify the store",
-                             (unsigned long long)entry.child_id);
+        if (status == BITCASK_NOT_FOUND) status = no_inode(linking->source, entry.child_id);
         bc_put_u64(linking->number, entry.child_id);
     } else {
         status = make_inode(linking, inodes, &inode);

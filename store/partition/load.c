@@ -178,8 +178,8 @@ static bc_status hold(struct bc_loader *loader, const struct bc_scan_item *item)
     if (status == BITCASK_OK && (record->flags & BC_RECORD_CHILD) && record->value && record->value_size == 8)
         status = bc_buffer_append(&loader->bytes, record->value, 8);
     else if (status == BITCASK_OK && (record->flags & BC_RECORD_CHILD))
-        status = bc_fail(BITCASK_CORRUPT, "%s: a record of a partition or link at offset %llu has no number", loader->segment->name,
-                         (unsigned long long)item->offset);
+        status = bc_fail(BITCASK_CORRUPT, "%s: a record of a partition or link at offset %llu has no number",
+                         loader->segment->name, (unsigned long long)item->offset);
     if (status == BITCASK_OK)
         loader->batch[loader->count++] = (struct bc_pending_record){item->offset, *record, at};
     return status;
