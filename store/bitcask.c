@@ -2,7 +2,7 @@
  *
  * Also the seam where another engine would stand for those who outgrow one machine: nothing here knows of a log.
  */
-#include "bitcask.h"
+#include "bitcask_parts.h"
 
 #include <string.h>
 
@@ -10,13 +10,6 @@
 #include "db/inodes.h"
 #include "db/query.h"
 #include "partition/derived_ino.h"
-
-/* What a public handle on a value points at. */
-struct bitcask_value {
-    struct bc_value value; /* must be the only member: the handle is the pinned value itself */
-};
-
-#define ENTER() bc_detail_clear()
 
 const char *bitcask_status_text(bitcask_status status)
 {
@@ -50,7 +43,7 @@ bitcask_status bitcask_check_name(const void *name, size_t size)
     return BITCASK_OK;
 }
 
-static bitcask_status check_attrs(const bitcask_attrs *attrs)
+bitcask_status bc_check_attrs(const bitcask_attrs *attrs)
 {
     if (!attrs) return BITCASK_OK;
     if (attrs->present & ~(uint32_t)BITCASK_ATTR_ALL)
@@ -195,7 +188,7 @@ bitcask_status bitcask_partition_create(bitcask_partition *parent, const void *n
 {
     ENTER();
     bc_status status = bitcask_check_name(name, name_size);
-    if (status == BITCASK_OK) status = check_attrs(attrs);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
     return status == BITCASK_OK ? bc_tree_create(parent, name, name_size, attrs, flags, partition) : status;
 }
 
@@ -279,7 +272,7 @@ bitcask_status bitcask_partition_set_attrs(bitcask_partition *partition, const b
     struct own_record own;
 
     ENTER();
-    bc_status status = check_attrs(attrs);
+    bc_status status = bc_check_attrs(attrs);
     if (status == BITCASK_OK) status = find_own_record(partition, &own);
     if (status != BITCASK_OK) return status;
     status = bc_node_set_attrs(own.node, own.key, own.key_size, attrs, flags, NULL);
@@ -353,7 +346,8 @@ uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, size_t xattr
 
     uint64_t bound = bc_writes_bound(&tombstone, 1) + bc_writes_bound(&put, 1) + value_size;
 
-    /* A large one is cut into extents, with an inode, a link and an intent beside them, and a file may have to be begun. */
+    /* A large one is cut into extents, with an inode, a link and an intent beside them, and a file may have to be
+     * begun. */
     if (value_size > BITCASK_SMALL_MAX) bound += (value_size >> BC_EXTENT_SHIFT) * 256 + 131072;
     return bound;
 }
@@ -404,8 +398,10 @@ bitcask_status bitcask_value_load(bitcask_value *value)
 
 void bitcask_value_unload(bitcask_value *value)
 {
-    if (value->value.above) bc_pinned_unload(&value->value);
-    else bc_value_unload(&value->value);
+    if (value->value.above)
+        bc_pinned_unload(&value->value);
+    else
+        bc_value_unload(&value->value);
 }
 
 bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *buffer, size_t size, size_t *got)
@@ -433,12 +429,22 @@ uint64_t bitcask_value_size(const bitcask_value *value)
     return value->value.above ? bc_pinned_size(&value->value) : value->value.entry.value_size;
 }
 
+bitcask_status bitcask_value_seek(bitcask_value *value, uint64_t offset, bool hole, uint64_t *found)
+{
+    ENTER();
+    if (value->value.above) return bc_pinned_seek(&value->value, offset, hole, found);
+    if (offset >= value->value.entry.value_size) return BITCASK_NOT_FOUND;
+    *found = hole ? value->value.entry.value_size : offset;
+    return BITCASK_OK;
+}
+
 void bitcask_value_entry(const bitcask_value *value, bitcask_entry *entry)
 {
     if (value->value.above)
         bc_pinned_entry(&value->value, entry);
     else
-        bc_entry_to_public(value->value.partition_id, &value->value.entry, value->value.key, value->value.key_size, entry);
+        bc_entry_to_public(value->value.partition_id, &value->value.entry, value->value.key, value->value.key_size,
+                           entry);
     entry->key = NULL;
     entry->key_size = 0;
 }
@@ -447,8 +453,10 @@ void bitcask_value_unpin(bitcask_value **value)
 {
     struct bc_value *pinned = (struct bc_value *)*value;
 
-    if (pinned && pinned->above) bc_pinned_close(&pinned);
-    else bc_value_close(&pinned);
+    if (pinned && pinned->above)
+        bc_pinned_close(&pinned);
+    else
+        bc_value_close(&pinned);
     *value = NULL;
 }
 
@@ -458,7 +466,7 @@ bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
     if (status == BITCASK_OK) status = check_value(value, value_size);
-    if (status == BITCASK_OK && options) status = check_attrs(options->attrs);
+    if (status == BITCASK_OK && options) status = bc_check_attrs(options->attrs);
     if (status != BITCASK_OK) return status;
     return bc_node_put(partition, key, key_size, value, value_size, options, version);
 }
@@ -477,7 +485,7 @@ bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, 
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
     if (status == BITCASK_OK && !attrs) status = bc_fail(BITCASK_BAD_ARGUMENT, "attrs is NULL");
-    if (status == BITCASK_OK) status = check_attrs(attrs);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
     return status == BITCASK_OK ? bc_node_set_attrs(partition, key, key_size, attrs, flags, version) : status;
 }
 
@@ -501,7 +509,7 @@ bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t 
         bc_status status = bitcask_check_name(item->from_key, item->from_key_size);
 
         if (status == BITCASK_OK) status = bitcask_check_name(item->to_key, item->to_key_size);
-        if (status == BITCASK_OK) status = check_attrs(item->attrs);
+        if (status == BITCASK_OK) status = bc_check_attrs(item->attrs);
         if (status == BITCASK_OK && (item->flags & BITCASK_NOREPLACE) && (item->flags & BITCASK_EXCHANGE))
             status = bc_fail(BITCASK_BAD_ARGUMENT, "an exchange always replaces");
         if (status != BITCASK_OK) return status;
@@ -525,10 +533,23 @@ bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t k
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
     if (status == BITCASK_OK) status = check_value(value, value_size);
-    if (status == BITCASK_OK) status = check_attrs(attrs);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
     if (status != BITCASK_OK) return status;
     if (attrs) write.attrs = *attrs;
-    return bc_batch_add(batch, &write);
+    return bc_batch_add(batch, &write, NULL);
+}
+
+bitcask_status bitcask_batch_put_writer(bitcask_batch *batch, const void *key, size_t key_size, bitcask_writer *writer,
+                                        const bitcask_attrs *attrs)
+{
+    struct bc_write write = {.key = key, .key_size = key_size};
+
+    ENTER();
+    bc_status status = bitcask_check_name(key, key_size);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
+    if (status != BITCASK_OK) return status;
+    if (attrs) write.attrs = *attrs;
+    return bc_batch_add(batch, &write, writer);
 }
 
 bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size)
@@ -537,7 +558,7 @@ bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_
 
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    return status == BITCASK_OK ? bc_batch_add(batch, &write) : status;
+    return status == BITCASK_OK ? bc_batch_add(batch, &write, NULL) : status;
 }
 
 bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)

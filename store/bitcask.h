@@ -29,6 +29,7 @@ extern "C" {
 typedef struct bitcask bitcask;                     /* an open store */
 typedef struct bitcask_partition bitcask_partition; /* a handle on a partition; survives its being renamed */
 typedef struct bitcask_value bitcask_value;         /* a pinned value: readable until unpinned, whatever happens */
+typedef struct bitcask_writer bitcask_writer;       /* a value that is being written in pieces */
 typedef struct bitcask_batch bitcask_batch;         /* writes that are done, and durable, together */
 typedef struct bitcask_query bitcask_query;         /* a running query */
 
@@ -159,6 +160,10 @@ BITCASK_API bitcask_status bitcask_value_read(bitcask_value *value, uint64_t off
 BITCASK_API const void *bitcask_value_data(const bitcask_value *value);
 BITCASK_API uint64_t bitcask_value_size(const bitcask_value *value);
 
+/* *found: the first byte at or behind offset that is stored, or (hole) the first that is not: the value's end counts as
+ * a hole. As fine as extents are. NOT_FOUND: offset is at or behind the end, or nothing more is stored. */
+BITCASK_API bitcask_status bitcask_value_seek(bitcask_value *value, uint64_t offset, bool hole, uint64_t *found);
+
 /* The entry as of the pin; its attrs.xattrs are there once the value is loaded. entry->key is NULL. */
 BITCASK_API void bitcask_value_entry(const bitcask_value *value, bitcask_entry *entry);
 BITCASK_API void bitcask_value_unpin(bitcask_value **value);
@@ -166,10 +171,10 @@ BITCASK_API void bitcask_value_unpin(bitcask_value **value);
 /* Stores value under key. options NULL: none. version: NULL, or gets the record's version.
  * The version is attrs->ctime_ns (else attrs->mtime_ns, else now) where that lies above the partition's last one
  * and not in the future, else max(now, last + 1); times equal to it take no room.
- * Of a file with several names the value changes under all of them. A value above BITCASK_SMALL_MAX is written in pieces
- * and put in one step; the first one under a name syncs, whatever the policy says. An inode number that attrs does not
- * state stays what it was.
- * Errors: BAD_NAME, IS_PARTITION, EXISTS, VERSION_MISMATCH, TOO_LARGE, NO_SPACE, POISONED, ... */
+ * Of a file with several names the value changes under all of them. A value above BITCASK_SMALL_MAX is written in
+ * pieces and put in one step; the first one under a name syncs, whatever the policy says. An inode number that attrs
+ * does not state stays what it was. Errors: BAD_NAME, IS_PARTITION, EXISTS, VERSION_MISMATCH, TOO_LARGE, NO_SPACE,
+ * POISONED, ... */
 BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t key_size,
                                        const void *value, size_t value_size, const bitcask_write_options *options,
                                        uint64_t *version);
@@ -199,6 +204,50 @@ BITCASK_API bitcask_status bitcask_link(bitcask_partition *from, const void *fro
  * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, NO_SPACE, ... */
 BITCASK_API bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
 
+/* ---- writers: a value of any size, to 16 TiB, written piece by piece and committed at once ---- */
+
+/* A writer has a content of its own, which nobody else sees. What is written goes to the log while memory for it is
+ * bounded (a few MiB); a commit makes the content the value of a name, in one atomic step at any size, and may be
+ * repeated: between two of them only what was touched is written. Holes take no room, in steps of an extent (256 KiB).
+ * Closing gives up what was not committed.
+ * Errors: NO_SPACE before anything changed: the room of what is written is reserved first; a call that writes more than
+ * 1 MiB may have written the front of it. VERSION_MISMATCH: somebody else replaced the value that this writer builds
+ * on; close it. READ_ONLY, TOO_LARGE, CORRUPT, IO, POISONED, NO_MEMORY.
+ * Threads: any number may use one writer; each call is one step. Nothing may change the content during a commit. */
+
+/* Opens a writer with the content of base, which it takes over (*base becomes NULL; on failure it stays), or with none
+ * (base or *base NULL). Where base came from does not matter; the partition is any of the same store. */
+BITCASK_API bitcask_status bitcask_writer_open(bitcask_partition *partition, bitcask_value **base,
+                                               bitcask_writer **writer);
+BITCASK_API bitcask_status bitcask_writer_write(bitcask_writer *writer, uint64_t offset, const void *bytes,
+                                                size_t size);
+BITCASK_API bitcask_status bitcask_writer_read(bitcask_writer *writer, uint64_t offset, void *buffer, size_t size,
+                                               size_t *got);
+
+/* Cuts the content, or makes it longer by a hole. */
+BITCASK_API bitcask_status bitcask_writer_truncate(bitcask_writer *writer, uint64_t size);
+
+/* Makes a range read as zeros, and a hole of each extent that it covers; the size stays. */
+BITCASK_API bitcask_status bitcask_writer_punch(bitcask_writer *writer, uint64_t offset, uint64_t size);
+
+/* Reserves disk space for writes into a range, until they come or the writer is closed. */
+BITCASK_API bitcask_status bitcask_writer_reserve(bitcask_writer *writer, uint64_t offset, uint64_t size);
+
+/* As bitcask_value_seek(). */
+BITCASK_API bitcask_status bitcask_writer_seek(bitcask_writer *writer, uint64_t offset, bool hole, uint64_t *found);
+
+/* Bytes: of the content; of these, that are no hole; of memory for what is being written. */
+BITCASK_API uint64_t bitcask_writer_size(bitcask_writer *writer);
+BITCASK_API uint64_t bitcask_writer_stored(bitcask_writer *writer);
+BITCASK_API uint64_t bitcask_writer_memory(bitcask_writer *writer);
+
+/* Makes the content the value of key, as a put does: with options' attributes and no others, and its conditions. A key
+ * with several names gets it under all of them. version (may be NULL) gets the new version. */
+BITCASK_API bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask_partition *partition, const void *key,
+                                                 size_t key_size, const bitcask_write_options *options,
+                                                 uint64_t *version);
+BITCASK_API void bitcask_writer_close(bitcask_writer **writer);
+
 /* ---- batches: within one partition, all or nothing, also after a crash ---- */
 
 BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch);
@@ -210,6 +259,10 @@ BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitc
 BITCASK_API bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size, const void *value,
                                              size_t value_size, const bitcask_attrs *attrs);
 BITCASK_API bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size);
+
+/* Adds the commit of a writer, which is borrowed until the batch is committed or cleared. */
+BITCASK_API bitcask_status bitcask_batch_put_writer(bitcask_batch *batch, const void *key, size_t key_size,
+                                                    bitcask_writer *writer, const bitcask_attrs *attrs);
 
 /* Appends all of it in one write, then empties the batch. flags: BITCASK_DURABLE; reserved: as in write options.
  * versions: NULL, or an array that gets the version of each operation. On failure the batch keeps its content

@@ -11,6 +11,7 @@
 
 char world_context[256];
 uint32_t world_inline_max;
+bool world_in_pieces;
 
 void world_init(struct world *world, struct bc_sim *sim, const bitcask_options *options, size_t value_size)
 {
@@ -141,6 +142,30 @@ static void value_text(const struct world *world, int object, int tag, char *tex
     memset(text + size, 'a' + tag % 26, world->value_size - size);
 }
 
+/* A put by a writer: on top of what is there, with bytes that are in the log before the commit and not part of the
+ * value, and from the end to the front. */
+static bitcask_status put_in_pieces(struct world *world, bitcask_partition *handle, const char *key, size_t key_size,
+                                    const char *value, const bitcask_write_options *options)
+{
+    char garbage[4000];
+    bitcask_value *base = NULL;
+    bitcask_writer *writer = NULL;
+    bitcask_status status = bitcask_pin(handle, key, key_size, &base);
+    size_t half = world->value_size / 2;
+
+    memset(garbage, '!', sizeof garbage);
+    if (status == BITCASK_OK || status == BITCASK_NOT_FOUND) status = bitcask_writer_open(handle, &base, &writer);
+    bitcask_value_unpin(&base);
+    for (uint64_t at = 0; at < 17 && status == BITCASK_OK; at++)
+        status = bitcask_writer_write(writer, at * 4096, garbage, sizeof garbage);
+    if (status == BITCASK_OK) status = bitcask_writer_truncate(writer, world->value_size);
+    if (status == BITCASK_OK) status = bitcask_writer_write(writer, half, value + half, world->value_size - half);
+    if (status == BITCASK_OK) status = bitcask_writer_write(writer, 0, value, half);
+    if (status == BITCASK_OK) status = bitcask_writer_commit(writer, handle, key, key_size, options, NULL);
+    bitcask_writer_close(&writer);
+    return status;
+}
+
 void world_put(struct world *world, int partition, int name, unsigned flags)
 {
     bitcask_partition *handle = handle_of(world, partition);
@@ -153,8 +178,10 @@ void world_put(struct world *world, int partition, int name, unsigned flags)
         begin_group(world);
         add_state(world, object, (struct world_state){.parent = partition, .name = name, .tag = ++world->next_tag});
         value_text(world, object, world->next_tag, value);
-        if (went_well(world, bitcask_put(handle, key, key_size, value, world->value_size, &options, NULL), "put"))
-            acknowledge(world, partition, flags);
+        bitcask_status status = world_in_pieces
+                                    ? put_in_pieces(world, handle, key, key_size, value, &options)
+                                    : bitcask_put(handle, key, key_size, value, world->value_size, &options, NULL);
+        if (went_well(world, status, "put")) acknowledge(world, partition, flags);
     }
     free(value);
 }

@@ -71,6 +71,9 @@ extern char world_context[256];
 /* Values larger than this become inodes, of extents of 4 KiB. 0: as always. */
 extern uint32_t world_inline_max;
 
+/* Puts are done by writers. */
+extern bool world_in_pieces;
+
 /* An empty world on sim. */
 void world_init(struct world *world, struct bc_sim *sim, const bitcask_options *options, size_t value_size);
 
@@ -100,8 +103,8 @@ void world_merge(struct world *world, int partition, enum bc_merge_kind kind);
 /* Merges `count` neighbouring sealed segments from the first-th on (0 is the oldest), fewer where there are no more. */
 void world_merge_run(struct world *world, int partition, size_t first, size_t count);
 size_t world_sealed(struct world *world, int partition); /* how many there are */
-/* Writes a checkpoint of a partition's index as it is; `meanwhile` is called when the index is copied, and the end of the
- * log not yet noted. A failure of anything but a sync of the log is none of the world's. */
+/* Writes a checkpoint of a partition's index as it is; `meanwhile` is called when the index is copied, and the end of
+ * the log not yet noted. A failure of anything but a sync of the log is none of the world's. */
 void world_checkpoint(struct world *world, int partition);
 
 /* Checkpoints that were loaded, as far as world_check() saw it, since the start of the program. */

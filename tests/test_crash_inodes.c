@@ -86,6 +86,28 @@ static void renames_test(void)
 {
     crash_everywhere("renames", renames, BITCASK_SYNC_OS, VALUE_SIZE);
 }
+/* Values written in pieces: whatever was appended before the commit is no value of anybody's. */
+static void pieces(struct world *world)
+{
+    world_put(world, WORLD_ROOT, 1, 0);
+    world_put(world, WORLD_ROOT, 1, 0);
+    world_rotate(world, WORLD_INODES);
+    world_put(world, WORLD_ROOT, 1, BITCASK_DURABLE);
+    world_checkpoint(world, WORLD_INODES);
+    world_put(world, WORLD_ROOT, 2, 0);
+    world_merge(world, WORLD_INODES, BC_MERGE_FULL);
+    world_put(world, WORLD_ROOT, 1, 0);
+    world_close(world);
+    if (!world_open(world, false)) return;
+    world_put(world, WORLD_ROOT, 1, 0);
+    world_delete(world, WORLD_ROOT, 2, 0);
+}
+static void pieces_test(void)
+{
+    world_in_pieces = true;
+    crash_everywhere("pieces", pieces, BITCASK_SYNC_OS, VALUE_SIZE);
+    world_in_pieces = false;
+}
 static void batches_test(void)
 {
     crash_everywhere("batches", batches, BITCASK_SYNC_OS, VALUE_SIZE);
@@ -194,8 +216,13 @@ int main(void)
     world_inline_max = 100;
     printf("SEED=%#llx\n", (unsigned long long)crash_seed);
     CU_TestInfo tests[] = {
-        {"growth and overwrites", growth_test}, {"renames", renames_test},     {"batches", batches_test},
-        {"merges of inodes", merges_test},      {"several names", links_test}, CU_TEST_INFO_NULL,
+        {"growth and overwrites", growth_test},
+        {"renames", renames_test},
+        {"batches", batches_test},
+        {"merges of inodes", merges_test},
+        {"several names", links_test},
+        {"pieces", pieces_test},
+        CU_TEST_INFO_NULL,
     };
     return fixture_run("crash with inodes", tests);
 }

@@ -43,8 +43,8 @@ typedef enum bitcask_status {
     BITCASK_TOO_MANY_FILES,   /* out of file descriptors */
     BITCASK_IO,               /* the disk failed; a write it hit may or may not be there after a crash */
     BITCASK_NO_MEMORY,
-    BITCASK_UNSUPPORTED, /* the filesystem below lacks something that the store needs */
-    BITCASK_CANCELLED,   /* a progress function said so; inputs are untouched */
+    BITCASK_UNSUPPORTED,   /* the filesystem below lacks something that the store needs */
+    BITCASK_CANCELLED,     /* a progress function said so; inputs are untouched */
     BITCASK_TOO_MANY_LINKS /* the file has as many names as it may have */
 } bitcask_status;
 
@@ -95,13 +95,14 @@ typedef struct bitcask_entry {
     const void *key; /* the name; whose memory it is and how long it lives, the call says that fills this in */
     size_t key_size;
     bitcask_kind kind;
-    bitcask_attrs attrs;   /* as stored, except: mtime, ctime and ino are always filled in and present */
-    uint64_t version;      /* nanoseconds since 1970, strictly growing in a partition */
-    uint64_t value_size;   /* bytes; 0 for a partition */
-    uint64_t ino;          /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that
-                              is large or has several names, a random one, top bit set; else the derived one */
+    bitcask_attrs attrs; /* as stored, except: mtime, ctime and ino are always filled in and present */
+    uint64_t version;    /* nanoseconds since 1970, strictly growing in a partition */
+    uint64_t value_size; /* bytes; 0 for a partition */
+    uint64_t ino;        /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that
+                            is large or has several names, a random one, top bit set; else the derived one */
     uint64_t partition_id; /* of a partition; 0 for a key */
     uint64_t nlink;        /* names that the file has; 1 for a partition */
+    uint64_t stored_size;  /* of value_size, bytes that are no hole */
 } bitcask_entry;
 
 /* When an acknowledged put is on stable storage without being asked for. */

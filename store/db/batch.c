@@ -4,14 +4,15 @@
  * that ends without the last is cut before the first.
  */
 #include "db/batch.h"
-#include "db/inodes.h"
+#include "db/writer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct bitcask_batch {
-    struct bitcask_partition *node; /* counted */
-    struct bc_write *writes;        /* keys are offsets into keys until commit */
+    struct bitcask_partition *node;  /* counted */
+    struct bc_write *writes;         /* keys are offsets into keys until commit */
+    struct bitcask_writer **writers; /* of each, not owned, or NULL */
     size_t count, room;
     struct bc_buffer keys;
     uint64_t bytes;
@@ -28,7 +29,7 @@ bc_status bc_batch_open(struct bitcask_partition *node, struct bitcask_batch **o
     return BITCASK_OK;
 }
 
-bc_status bc_batch_add(struct bitcask_batch *batch, const struct bc_write *write)
+bc_status bc_batch_add(struct bitcask_batch *batch, const struct bc_write *write, struct bitcask_writer *writer)
 {
     uint64_t bound = bc_writes_bound(write, 1);
     bc_status status;
@@ -37,13 +38,17 @@ bc_status bc_batch_add(struct bitcask_batch *batch, const struct bc_write *write
         return bc_fail(BITCASK_TOO_LARGE, "a batch may have %u bytes; commit it and begin another", BITCASK_BATCH_MAX);
     if (batch->count == batch->room) {
         size_t room = batch->room ? batch->room * 2 : 16;
-        void *writes = realloc(batch->writes, room * sizeof *batch->writes);
+        void *writes = realloc(batch->writes, room * sizeof *batch->writes), *writers;
         if (!writes) return BITCASK_NO_MEMORY;
         batch->writes = writes;
+        writers = realloc(batch->writers, room * sizeof *batch->writers);
+        if (!writers) return BITCASK_NO_MEMORY;
+        batch->writers = writers;
         batch->room = room;
     }
     status = bc_buffer_append(&batch->keys, write->key, write->key_size);
     if (status != BITCASK_OK) return status;
+    batch->writers[batch->count] = writer;
     batch->writes[batch->count++] = *write;
     batch->bytes += bound;
     return BITCASK_OK;
@@ -69,7 +74,7 @@ static bool concerns_inodes(const struct bitcask_batch *batch, const struct bc_p
         const struct bc_write *write = &batch->writes[i];
         struct bc_entry entry;
 
-        if (write->value_size > batch->node->db->inline_max) return true;
+        if (write->value_size > batch->node->db->inline_max || batch->writers[i]) return true;
         if (bc_index_get(instance->index, write->key, write->key_size, &entry) == BITCASK_OK &&
             (entry.flags & BC_ENTRY_LINK))
             return true;
@@ -87,7 +92,7 @@ static bc_status commit_change(struct bitcask_batch *batch, unsigned flags, uint
     for (size_t i = 0; i < batch->count; i++)
         ops[i] = (struct bc_name_op){
             .write = &batch->writes[i], .value = batch->writes[i].value, .value_size = batch->writes[i].value_size};
-    status = bc_names_change(batch->node, ops, batch->count, &options);
+    status = bc_writers_change(batch->node, ops, batch->writes, batch->writers, batch->count, &options);
     /* Of one operation alone it says so. */
     if (status == BITCASK_NOT_FOUND && batch->count == 1 && (batch->writes[0].flags & BC_RECORD_TOMBSTONE))
         status = BITCASK_OK;
@@ -169,6 +174,7 @@ void bc_batch_close(struct bitcask_batch **pointer)
     *pointer = NULL;
     bc_node_unref(&batch->node);
     bc_buffer_release(&batch->keys);
+    free(batch->writers);
     free(batch->writes);
     free(batch);
 }

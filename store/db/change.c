@@ -45,6 +45,12 @@ static bool is_deletion(const struct bc_name_op *op)
     return op->write->flags & BC_RECORD_TOMBSTONE;
 }
 
+/* Whether the bytes of a put are still to be written. */
+static bool has_value(const struct bc_name_op *op)
+{
+    return !is_deletion(op) && !op->content;
+}
+
 /* Of operations on one name the last one counts; a deletion among the others parts it from what was there. */
 static bc_status find_superseded(struct names *names)
 {
@@ -57,6 +63,7 @@ static bc_status find_superseded(struct names *names)
         struct bc_entry entry = {.version = i}, last;
 
         names->parts[i].superseded = bc_index_get(seen, write->key, write->key_size, &last) == BITCASK_OK;
+        names->ops[i].superseded = names->parts[i].superseded;
         if (!names->parts[i].superseded)
             status = bc_index_put(seen, write->key, write->key_size, &entry, NULL, NULL);
         else if (is_deletion(&names->ops[i]))
@@ -82,7 +89,7 @@ static bc_status move_room(struct names *names)
     bc_status status;
 
     for (size_t i = 0; i < names->count; i++)
-        if (!is_deletion(&names->ops[i])) bound += extents_bound(names->node->db, names->ops[i].value_size);
+        if (has_value(&names->ops[i])) bound += extents_bound(names->node->db, names->ops[i].value_size);
     if (reserved == 0 || bound == 0) return BITCASK_OK;
     status = bc_node_pin(names->node, &instance);
     if (status != BITCASK_OK) return status;
@@ -129,7 +136,7 @@ static bc_status write_contents(struct names *names)
     for (size_t i = 0; i < names->count && status == BITCASK_OK; i++) {
         const struct bc_name_op *op = &names->ops[i];
 
-        if (!is_deletion(op) && !names->parts[i].superseded)
+        if (has_value(op) && !names->parts[i].superseded)
             status = bc_content_write(names->node->db, names->inodes, op->value, op->value_size, &names->room,
                                       &names->parts[i].content);
     }
@@ -139,18 +146,36 @@ static bc_status write_contents(struct names *names)
 
 /* ---- under the locks ---- */
 
+/* What a writer builds on must still be mapped: else it has been given up, or will be. */
+static bool has_map(const struct bc_inode *inode, const struct bc_content *based)
+{
+    if (inode->fresh || inode->old.run_count != based->run_count) return false;
+    for (size_t i = 0; i < based->run_count; i++) {
+        const struct bc_run run = bc_inode_run(&inode->old, i);
+
+        if (run.first != based->runs[i].first || run.count != based->runs[i].count ||
+            run.value_id != based->runs[i].value_id)
+            return false;
+    }
+    return true;
+}
+
 static bc_status plan_put(struct names *names, size_t i, struct bc_inode *inode)
 {
     struct part *part = &names->parts[i];
     struct bc_write write = *names->ops[i].write;
+    const struct bc_content *based = names->ops[i].based;
     bc_status status = BITCASK_OK;
     bool is_new = !inode && part->content.extent_shift > 0;
 
+    if (based && based->run_count > 0 && (!inode || !has_map(inode, based)))
+        return bc_fail(BITCASK_VERSION_MISMATCH, "the value was replaced by somebody else; open it anew");
     if (is_new) status = bc_change_new_inode(&names->change, names->node->db, names->inodes, &inode);
     if (status != BITCASK_OK) return status;
     if (inode) {
         bc_inode_set_content(inode, &part->content, &write.attrs);
         part->inode = (size_t)(inode - names->change.inodes) + 1;
+        names->ops[i].ino = inode->ino;
     }
     if (inode && !is_new) return BITCASK_OK;
     if (is_new) {
@@ -186,6 +211,7 @@ static bc_status plan_one(struct names *names, const struct bc_partition *instan
     bc_status status;
 
     names->parts[i].write = names->parts[i].inode = 0;
+    names->ops[i].ino = 0;
     if (names->parts[i].superseded) return BITCASK_OK;
     there = bc_index_get(instance->index, op->write->key, op->write->key_size, &entry) == BITCASK_OK;
     version = entry.version;
@@ -324,11 +350,16 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
 
     if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
     names.parts = calloc(count + 1, sizeof *names.parts);
-    if (!names.parts) return BITCASK_NO_MEMORY;
-    status = bc_node_pin(db->inodes, &names.inodes);
+    status = names.parts ? bc_node_pin(db->inodes, &names.inodes) : BITCASK_NO_MEMORY;
     if (status != BITCASK_OK) {
+        for (size_t i = 0; i < count; i++)
+            if (ops[i].content) free(ops[i].content->runs);
         free(names.parts);
         return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ops[i].superseded = false;
+        if (ops[i].content) names.parts[i].content = *ops[i].content;
     }
     status = find_superseded(&names);
     if (status == BITCASK_OK) status = write_contents(&names);
@@ -345,7 +376,8 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
 
 static bc_status no_inode(const struct bc_partition *instance, uint64_t ino)
 {
-    return bc_fail(BITCASK_CORRUPT, "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
+    return bc_fail(BITCASK_CORRUPT,
+                   "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
                    instance->label, (unsigned long long)ino);
 }
 

@@ -85,6 +85,29 @@ void bc_hold_gone(struct bitcask *db, struct bc_partition *inodes, uint64_t ino,
     if (!hold) bc_partition_forget_extents(inodes, runs, count);
 }
 
+void bc_hold_settle(struct bitcask *db, struct bc_partition *inodes, uint64_t ino)
+{
+    struct bc_hold *hold;
+    struct bc_run *gone = NULL;
+    size_t count = 0;
+
+    pthread_mutex_lock(&db->holds_lock);
+    hold = *find(db, ino);
+    if (hold && hold->count == 1) {
+        gone = hold->gone;
+        count = hold->gone_count;
+        hold->gone = NULL;
+        hold->gone_count = hold->gone_room = 0;
+    }
+    pthread_mutex_unlock(&db->holds_lock);
+    if (count > 0) {
+        pthread_mutex_lock(&inodes->write_lock);
+        bc_partition_forget_extents(inodes, gone, count);
+        pthread_mutex_unlock(&inodes->write_lock);
+    }
+    free(gone);
+}
+
 void bc_holds_free(struct bitcask *db)
 {
     for (size_t i = 0; i < BC_HOLD_BUCKETS; i++)

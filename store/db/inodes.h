@@ -11,6 +11,7 @@
 #define BC_INODES_H
 
 #include "db/db.h"
+#include "db/runs.h"
 #include "log/inode_body.h"
 
 #define BC_LINKS_MAX 65000u
@@ -46,16 +47,6 @@ struct bc_extent {
 };
 bc_status bc_extents_append(struct bc_partition *inodes, const struct bc_extent *extents, size_t count, uint64_t *room);
 
-/* Copies the runs of a decoded body. NO_MEMORY. */
-bc_status bc_runs_copy(const struct bc_inode_body *body, struct bc_run **runs, size_t *count);
-
-/* What of the old runs is not in the new ones: *out, owned, has room for what comes. NO_MEMORY. */
-bc_status bc_runs_subtract(const struct bc_run *old, size_t old_count, const struct bc_run *new, size_t new_count,
-                           struct bc_run **out, size_t *out_count);
-
-/* The run that holds extent number, or NULL: a hole. */
-const struct bc_run *bc_runs_find(const struct bc_run *runs, size_t count, uint64_t number);
-
 /* ---- pinned.c ---- */
 
 /* Pins the content of an inode. NOT_FOUND; CORRUPT, ... *value is closed with bc_pinned_close(). */
@@ -69,6 +60,14 @@ bc_status bc_pinned_read(struct bc_value *value, uint64_t offset, void *buffer, 
 const void *bc_pinned_data(const struct bc_value *value);
 uint64_t bc_pinned_size(const struct bc_value *value);
 void bc_pinned_entry(const struct bc_value *value, bitcask_entry *entry);
+
+/* Which inode it is, and the map, valid as long as the value; extent_shift 0: the content stands in the record. */
+void bc_pinned_map(const struct bc_value *value, uint64_t *ino, uint8_t *extent_shift, const struct bc_run **runs,
+                   size_t *count);
+
+/* Where the next byte that is stored, or the next hole, is from offset on. NOT_FOUND: offset is not within the content,
+ * or no more is stored. */
+bc_status bc_pinned_seek(const struct bc_value *value, uint64_t offset, bool hole, uint64_t *found);
 
 /* Fills in a public entry from an inode's. */
 void bc_inode_to_public(const struct bc_entry *entry, const struct bc_inode_body *body, uint64_t ino, const void *key,
@@ -88,6 +87,9 @@ void bc_hold_drop(struct bitcask *db, uint64_t ino);
  * 1 held. */
 void bc_hold_gone(struct bitcask *db, struct bc_partition *inodes, uint64_t ino, const struct bc_run *runs,
                   size_t count);
+
+/* What the inode gave up goes now, if nobody but the caller holds it. No write_lock held. */
+void bc_hold_settle(struct bitcask *db, struct bc_partition *inodes, uint64_t ino);
 
 /* Frees what is left, at the end of the store. */
 void bc_holds_free(struct bitcask *db);
@@ -142,7 +144,11 @@ struct bc_name_op {
     const struct bc_write *write; /* as a batch has it: a put or a tombstone */
     const void *value;            /* of a put */
     uint64_t value_size;
-    uint64_t version; /* gets the record's, or the inode's */
+    struct bc_content *content; /* of a put: what a writer has prepared, instead of value. Its runs are taken over */
+    const struct bc_content *based; /* then: extents that the inode must map, if any; or VERSION_MISMATCH */
+    uint64_t version;               /* gets the record's, or the inode's */
+    uint64_t ino;                   /* gets the inode's number; 0: it is a record */
+    bool superseded;                /* a later operation has the same name: this one was not done */
 };
 
 /* Puts and deletions in one partition that concern inodes, or values that are large enough for one: all or nothing.

@@ -25,6 +25,7 @@ void bc_entry_to_public(uint64_t partition_id, const struct bc_entry *entry, con
         .partition_id = partition ? entry->child_id : 0,
         .nlink = 1,
     };
+    out->stored_size = out->value_size;
     bc_attrs_fill_times(&out->attrs, entry->version);
     if (entry->flags & BC_ENTRY_HAS_XATTRS) out->attrs.present |= BITCASK_ATTR_XATTRS;
     if (partition || (entry->flags & BC_ENTRY_LINK)) out->ino = entry->child_id;

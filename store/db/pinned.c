@@ -219,6 +219,43 @@ void bc_pinned_entry(const struct bc_value *value, bitcask_entry *entry)
     const struct bc_inode_body body = {.links = pinned->links, .size = pinned->size};
 
     bc_inode_to_public(&value->entry, &body, pinned->ino, NULL, 0, entry);
+    if (pinned->extent_shift > 0)
+        entry->stored_size = bc_runs_bytes(pinned->runs, pinned->run_count, pinned->extent_shift, pinned->size);
+}
+
+void bc_pinned_map(const struct bc_value *value, uint64_t *ino, uint8_t *extent_shift, const struct bc_run **runs,
+                   size_t *count)
+{
+    const struct pinned *pinned = of(value);
+
+    *ino = pinned->ino;
+    *extent_shift = pinned->extent_shift;
+    *runs = pinned->runs;
+    *count = pinned->run_count;
+}
+
+bc_status bc_pinned_seek(const struct bc_value *value, uint64_t offset, bool hole, uint64_t *found)
+{
+    const struct pinned *pinned = of(value);
+    uint64_t number, at;
+
+    if (offset >= pinned->size) return BITCASK_NOT_FOUND;
+    *found = hole ? pinned->size : offset;
+    if (pinned->extent_shift == 0) return BITCASK_OK;
+    number = offset >> pinned->extent_shift;
+    at = bc_runs_next(pinned->runs, pinned->run_count, number);
+    if (!hole) {
+        if (at == UINT64_MAX) return BITCASK_NOT_FOUND;
+        if (at > number) *found = at << pinned->extent_shift;
+        return *found < pinned->size ? BITCASK_OK : BITCASK_NOT_FOUND;
+    }
+    for (; at == number; at = bc_runs_next(pinned->runs, pinned->run_count, number)) {
+        const struct bc_run *run = bc_runs_find(pinned->runs, pinned->run_count, number);
+        number = run->first + run->count;
+    }
+    at = number << pinned->extent_shift;
+    *found = at < offset ? offset : at < pinned->size ? at : pinned->size;
+    return BITCASK_OK;
 }
 
 void bc_inode_to_public(const struct bc_entry *entry, const struct bc_inode_body *body, uint64_t ino, const void *key,
@@ -230,7 +267,14 @@ void bc_inode_to_public(const struct bc_entry *entry, const struct bc_inode_body
     shown.attrs.present |= BITCASK_ATTR_INO;
     bc_entry_to_public(BC_INODES_ID, &shown, key, key_size, out);
     out->value_size = body->size;
+    out->stored_size = body->size;
     out->nlink = body->links;
+    if (body->extent_shift == 0) return;
+    out->stored_size = 0;
+    for (size_t i = 0; i < body->run_count; i++) {
+        const struct bc_run run = bc_inode_run(body, i);
+        out->stored_size += bc_runs_bytes(&run, 1, body->extent_shift, body->size);
+    }
 }
 
 bc_status bc_inode_stat(struct bitcask *db, uint64_t ino, const void *key, size_t key_size, bitcask_entry *out)
