@@ -21,10 +21,11 @@ struct item {
     bitcask_attrs attrs;
     const uint8_t *data;
     size_t size;
-    uint64_t reserved; /* attributes only: what set_one() gave back */
-    bool content;      /* else attributes only */
-    bool held;         /* it was busy before, and stays so: a rename is under way */
-    bool unref;        /* it left the list of dirty files: its reference is to be given back */
+    bitcask_writer *writer; /* or this has the content */
+    uint64_t reserved;      /* attributes only: what set_one() gave back */
+    bool content;           /* else attributes only */
+    bool held;              /* it was busy before, and stays so: a rename is under way */
+    bool unref;             /* it left the list of dirty files: its reference is to be given back */
     bitcask_status status;
 };
 
@@ -60,7 +61,7 @@ static void fill_attrs(const struct bcfs_inode *inode, bitcask_attrs *attrs)
     if (inode->mode == (S_IFREG | 0644) && inode->assumed == 0) attrs->present &= ~(uint32_t)BITCASK_ATTR_MODE;
     if (inode->atime_set && inode->atime_ns == inode->mtime_ns) attrs->present &= ~(uint32_t)BITCASK_ATTR_ATIME;
     /* A large file would get a number of its own. */
-    if (inode->size > BITCASK_SMALL_MAX ||
+    if (inode->size > BITCASK_SMALL_MAX || (inode->pending != NULL && inode->pending->writer != NULL) ||
         inode->ino != bitcask_derived_ino(inode->parent->dir->partition, inode->name, inode->name_size)) {
         attrs->present |= BITCASK_ATTR_INO;
         attrs->ino = inode->ino;
@@ -87,12 +88,13 @@ static bool take(struct bcfs *fs, struct bcfs_inode *inode, uint64_t room, struc
     item->inode = inode;
     (void)pthread_mutex_lock(&inode->lock);
     if (inode->dirty != 0 && inode->state != BCFS_UNLINKED && inode->state != BCFS_MOVED &&
-        (!(inode->dirty & BCFS_DIRTY_CONTENT) || inode->size <= room)) {
+        (!(inode->dirty & BCFS_DIRTY_CONTENT) || inode->pending->writer != NULL || inode->size <= room)) {
         item->content = (inode->dirty & BCFS_DIRTY_CONTENT) != 0;
         item->reserved = inode->pending->reserved;
         if (item->content) {
             item->data = inode->pending->data;
-            item->size = (size_t)inode->size;
+            item->writer = inode->pending->writer;
+            item->size = item->writer != NULL ? 0 : (size_t)inode->size;
             fill_attrs(inode, &item->attrs);
         } else {
             add_times(inode, &item->attrs);
@@ -114,7 +116,7 @@ static bitcask_status set_one(bitcask_partition *partition, struct item *item)
 {
     const struct bcfs_inode *inode = item->inode;
 
-    if (item->reserved > bitcask_record_bound(inode->name_size, inode->size, bcfs_xattrs_size(inode))) {
+    if (item->reserved > bcfs_content_bound(inode, inode->name_size, inode->size, bcfs_xattrs_size(inode))) {
         item->reserved = 0;
     }
     if (item->reserved > 0) bitcask_unreserve(partition, item->reserved);
@@ -125,26 +127,35 @@ static bitcask_status put_one(bitcask_partition *partition, const struct item *i
 {
     bitcask_write_options options = {.attrs = &item->attrs, .reserved = item->reserved};
 
+    if (item->writer != NULL) {
+        return bitcask_writer_commit(item->writer, partition, item->inode->name, item->inode->name_size, &options,
+                                     NULL);
+    }
     return bitcask_put(partition, item->inode->name, item->inode->name_size, item->data, item->size, &options, NULL);
 }
 
-/* A large content goes by itself: beside it, the records of a batch would be written twice. */
-static bool is_alone(const struct item *item)
+static bool is_large(const struct item *item)
 {
-    return item->content && item->size > BITCASK_SMALL_MAX;
+    return item->content && item->writer != NULL;
 }
 
-/* All other contents in one append. */
-static bitcask_status put_batch(bitcask_partition *partition, const struct item *items, size_t count)
+/* All contents that are large, or all that are not, in one append. */
+static bitcask_status put_batch(bitcask_partition *partition, const struct item *items, size_t count, bool large)
 {
     bitcask_batch *batch = NULL;
     uint64_t reserved = 0;
     bitcask_status status = bitcask_batch_open(partition, &batch);
 
     for (size_t i = 0; status == BITCASK_OK && i < count; i++) {
-        if (!items[i].content || is_alone(&items[i])) continue;
-        status = bitcask_batch_put(batch, items[i].inode->name, items[i].inode->name_size, items[i].data, items[i].size,
-                                   &items[i].attrs);
+        const struct bcfs_inode *inode = items[i].inode;
+
+        if (!items[i].content || is_large(&items[i]) != large) continue;
+        if (large) {
+            status = bitcask_batch_put_writer(batch, inode->name, inode->name_size, items[i].writer, &items[i].attrs);
+        } else {
+            status =
+                bitcask_batch_put(batch, inode->name, inode->name_size, items[i].data, items[i].size, &items[i].attrs);
+        }
         reserved += items[i].reserved;
     }
     if (status == BITCASK_OK) status = bitcask_batch_commit(batch, 0, reserved, NULL);
@@ -152,24 +163,28 @@ static bitcask_status put_batch(bitcask_partition *partition, const struct item 
     return status;
 }
 
+/* Large contents go by themselves: beside one, the records of a batch would be written twice. */
+static void store_contents(bitcask_partition *partition, struct item *items, size_t count, bool large)
+{
+    size_t contents = 0;
+    bitcask_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < count; i++) contents += items[i].content && is_large(&items[i]) == large;
+    if (contents > 1) status = put_batch(partition, items, count, large);
+    for (size_t i = 0; i < count; i++) {
+        if (!items[i].content || is_large(&items[i]) != large) continue;
+        /* What one of many large ones cannot have, room say, the others may. */
+        items[i].status = contents == 1 || (large && status != BITCASK_OK) ? put_one(partition, &items[i]) : status;
+    }
+}
+
 /* Hands the items to the store and sets their statuses. The directory is locked, or the tree. */
 static void store_items(bitcask_partition *partition, struct item *items, size_t count)
 {
-    size_t contents = 0;
-    size_t last = 0;
-    bitcask_status status = BITCASK_OK;
-
+    store_contents(partition, items, count, false);
+    store_contents(partition, items, count, true);
     for (size_t i = 0; i < count; i++) {
-        if (!items[i].content || is_alone(&items[i])) continue;
-        contents++;
-        last = i;
-    }
-    if (contents == 1) status = put_one(partition, &items[last]);
-    if (contents > 1) status = put_batch(partition, items, count);
-    for (size_t i = 0; i < count; i++) {
-        items[i].status = is_alone(&items[i])  ? put_one(partition, &items[i])
-                          : items[i].content ? status
-                                             : set_one(partition, &items[i]);
+        if (!items[i].content) items[i].status = set_one(partition, &items[i]);
     }
 }
 

@@ -77,6 +77,7 @@ static struct bcfs_inode *make_node(struct bcfs *fs, struct bcfs_inode *parent, 
     inode->uid = fs->owner_uid;
     inode->gid = fs->owner_gid;
     inode->size = text_size;
+    inode->stored = text_size;
     inode->mtime_ns = file == NULL ? fs->started_ns : bcfs_now_ns(fs);
     inode->ctime_ns = inode->mtime_ns;
     return inode;

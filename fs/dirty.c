@@ -12,10 +12,8 @@
 #define DIR_TIMES_MS 5000
 #define FIRST_BACKOFF_MS 1000
 #define LONGEST_BACKOFF_MS 30000
-#define PRESSED_BYTES ((uint64_t)64 * 1024 * 1024)
-#define FULL_BYTES ((uint64_t)640 * 1024 * 1024)
-/* Committing a large file that is still being written only means committing it again. */
-#define LARGE_BYTES ((uint64_t)8 * 1024 * 1024)
+#define PRESSED_BYTES ((uint64_t)32 * 1024 * 1024)
+#define FULL_BYTES ((uint64_t)128 * 1024 * 1024)
 
 /* Sets *deadline to ms from now, on the clock of our condition variables. */
 static void deadline_in(struct timespec *deadline, int64_t ms)
@@ -81,7 +79,7 @@ void bcfs_dirty_mark(struct bcfs *fs, struct bcfs_inode *inode, unsigned flags)
         bcfs_inode_ref(inode);
         list_file(nodes, pending, inode->parent->dir);
     }
-    count_bytes(nodes, pending, inode->dirty & BCFS_DIRTY_CONTENT ? pending->capacity : 0);
+    count_bytes(nodes, pending, inode->dirty & BCFS_DIRTY_CONTENT ? bcfs_pending_bytes(pending) : 0);
     wake(nodes);
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
 }
@@ -212,7 +210,6 @@ size_t bcfs_dirty_collect(struct bcfs *fs, struct bcfs_dir *dir, enum bcfs_which
          * one round more. */
         if (which == BCFS_DUE && pending->first_ms > quiet_ms) break;
         if (which == BCFS_DUE && !due) continue;
-        if (which == BCFS_HURRY && !due && pending->counted > LARGE_BYTES) continue;
         if (pending->inode->state == BCFS_MOVED) continue;
         bcfs_inode_ref(pending->inode);
         found[count++] = pending->inode;

@@ -392,6 +392,7 @@ void bcfs_inode_take_attrs(struct bcfs *fs, struct bcfs_inode *inode, const bitc
     inode->expiry_ns = present & BITCASK_ATTR_EXPIRY ? attrs->expiry_ns : 0;
     inode->has_xattrs = (present & BITCASK_ATTR_XATTRS) != 0;
     inode->size = entry->value_size;
+    inode->stored = entry->stored_size;
     inode->state = BCFS_COMMITTED;
 }
 
@@ -442,7 +443,7 @@ void bcfs_inode_stat(const struct bcfs_inode *inode, struct stat *attr)
     attr->st_rdev = inode->rdev;
     attr->st_size = (off_t)inode->size;
     attr->st_blksize = BLOCK_SIZE;
-    attr->st_blocks = (blkcnt_t)((inode->size + 511) / 512);
+    attr->st_blocks = (blkcnt_t)((inode->stored + 511) / 512);
     attr->st_mtim = to_timespec(inode->mtime_ns);
     attr->st_ctim = to_timespec(inode->ctime_ns);
     attr->st_atim = to_timespec(inode->atime_set ? inode->atime_ns : inode->mtime_ns);

@@ -59,6 +59,7 @@ struct bcfs_inode {
     uint32_t gid;
     uint32_t rdev;
     uint64_t size;
+    uint64_t stored; /* of size, bytes that are no hole */
     int64_t mtime_ns;
     int64_t ctime_ns;
     int64_t atime_ns;

@@ -44,10 +44,14 @@ static bitcask_status load_dir(struct bcfs_inode *inode)
     return status;
 }
 
-static bitcask_status keep_of_value(struct bcfs_inode *inode, const bitcask_value *value)
+static bitcask_status keep_of_value(struct bcfs_inode *inode, bitcask_value *value)
 {
     bitcask_entry entry;
+    bitcask_status status = BITCASK_OK;
 
+    /* Of a large value, or one with several names, they are there without its content. */
+    if (bitcask_value_size(value) <= BITCASK_SMALL_MAX) status = bitcask_value_load(value);
+    if (status != BITCASK_OK) return status;
     bitcask_value_entry(value, &entry);
     return keep(inode, entry.attrs.xattrs, entry.attrs.xattrs_size);
 }
@@ -62,13 +66,10 @@ bitcask_status bcfs_xattrs_load(struct bcfs_inode *inode)
 
     if (!bcfs_xattrs_unread(inode)) return BITCASK_OK;
     if (inode->dir != NULL) return load_dir(inode);
-    if (inode->pending != NULL && inode->pending->value != NULL) {
-        status = bitcask_value_load(inode->pending->value);
-        return status == BITCASK_OK ? keep_of_value(inode, inode->pending->value) : status;
-    }
+    if (inode->pending != NULL && inode->pending->value != NULL) return keep_of_value(inode, inode->pending->value);
     if (inode->state == BCFS_UNLINKED) return BITCASK_IO;
     bcfs_inode_home(inode, &partition, &name, &name_size);
-    status = bitcask_get(partition, name, name_size, &value);
+    status = bitcask_pin(partition, name, name_size, &value);
     if (status == BITCASK_OK) status = keep_of_value(inode, value);
     bitcask_value_unpin(&value);
     return status;

@@ -250,7 +250,7 @@ static bitcask_status make_file(struct bcfs *fs, struct bcfs_inode *parent, stru
     set_attrs(inode, wanted);
     status = bcfs_content_reserve(inode, target_size);
     if (status == BITCASK_OK && target_size > 0) {
-        status = bcfs_content_write(inode, wanted->target, target_size, 0);
+        status = bcfs_content_write(fs, inode, wanted->target, target_size, 0);
     }
     if (status == BITCASK_OK && !bcfs_overlay_set(&parent->dir->overlay, wanted->name, wanted->name_size, inode)) {
         status = BITCASK_NO_MEMORY;

@@ -67,15 +67,17 @@ void bcfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info)
 
 /* ---- reading ---- */
 
-/* Answers with a part of a value. Copied first: the bytes of a value may stand in a file of the store, and should that
- * be cut short, the answer would fail half-way, and whoever reads wait for ever. */
-static bitcask_status reply_value(fuse_req_t req, bitcask_value *value, uint64_t off, size_t size)
+/* Answers with a part of a value, or of what a writer has. Copied first: the bytes of a value may stand in a file of
+ * the store, and should that be cut short, the answer would fail half-way, and whoever reads wait for ever. */
+static bitcask_status reply_part(fuse_req_t req, bitcask_value *value, bitcask_writer *writer, uint64_t off,
+                                 size_t size)
 {
     size_t got = 0;
     char small[4096], *buffer = size <= sizeof(small) ? small : malloc(size);
     bitcask_status status = BITCASK_NO_MEMORY;
 
-    if (buffer != NULL) status = bitcask_value_read(value, off, buffer, size, &got);
+    if (buffer != NULL && value != NULL) status = bitcask_value_read(value, off, buffer, size, &got);
+    if (buffer != NULL && value == NULL) status = bitcask_writer_read(writer, off, buffer, size, &got);
     if (status == BITCASK_OK) (void)fuse_reply_buf(req, buffer, got);
     if (buffer != small) free(buffer);
     return status;
@@ -106,13 +108,13 @@ static bitcask_status try_read(fuse_req_t req, struct bcfs *fs, struct bcfs_inod
         bcfs_inode_home(inode, &partition, &name, &name_size);
         status = bitcask_get(partition, name, name_size, &value);
         (void)pthread_mutex_unlock(&inode->lock);
-        if (status == BITCASK_OK) status = reply_value(req, value, off, count);
+        if (status == BITCASK_OK) status = reply_part(req, value, NULL, off, count);
         bitcask_value_unpin(&value);
         return status;
     }
     status = bcfs_content_load(inode);
-    if (status == BITCASK_OK && inode->pending->value != NULL)
-        status = reply_value(req, inode->pending->value, off, count);
+    if (status == BITCASK_OK && (inode->pending->value != NULL || inode->pending->writer != NULL))
+        status = reply_part(req, inode->pending->value, inode->pending->writer, off, count);
     else if (status == BITCASK_OK)
         /* Answered under the lock, so that the bytes stay where they are. */
         (void)fuse_reply_buf(req, (const char *)inode->pending->data + off, count);
@@ -168,7 +170,7 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
         (void)fuse_reply_err(req, EROFS);
         return;
     }
-    if (off < 0 || size > BITCASK_VALUE_MAX || (uint64_t)off > BITCASK_VALUE_MAX - size) {
+    if (off < 0 || size > BITCASK_SIZE_MAX || (uint64_t)off > BITCASK_SIZE_MAX - size) {
         (void)fuse_reply_err(req, EFBIG);
         return;
     }
@@ -176,7 +178,7 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
     status = bcfs_lock_settled(fs, inode);
     if (status == BITCASK_OK) {
         status = bcfs_take_error(inode);
-        if (status == BITCASK_OK) status = bcfs_content_write(inode, bytes, size, (uint64_t)off);
+        if (status == BITCASK_OK) status = bcfs_content_write(fs, inode, bytes, size, (uint64_t)off);
         if (status == BITCASK_OK && size > 0) {
             /* With writeback the kernel keeps a file's times, and tells them in a SETATTR, behind the pages it
              * gathered, where they changed. */
@@ -197,72 +199,99 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
     }
 }
 
-static bitcask_status allocate(struct bcfs *fs, struct bcfs_inode *inode, bool keep_size, uint64_t end)
+/* fallocate(2) with a mode that is supported. */
+static bitcask_status allocate(struct bcfs *fs, struct bcfs_inode *inode, int mode, uint64_t off, uint64_t size)
 {
-    bitcask_status status = bcfs_lock_settled(fs, inode);
-    bool grows = false;
+    uint64_t end = off + size;
+    bool clears = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0 && off < inode->size;
+    bool grows = (mode & FALLOC_FL_KEEP_SIZE) == 0 && end > inode->size;
+    bitcask_status status = BITCASK_OK;
 
-    if (status != BITCASK_OK) return status;
-    status = bcfs_xattrs_load(inode);
-    if (status != BITCASK_OK) {
-        (void)pthread_mutex_unlock(&inode->lock);
-        return status;
-    }
-    if (keep_size || end <= inode->size) {
-        status = bcfs_content_reserve(inode, end > inode->size ? end : inode->size);
-    } else {
-        status = bcfs_content_resize(inode, end);
-        grows = true;
-    }
+    /* What may find no room comes first. */
+    if ((mode & FALLOC_FL_PUNCH_HOLE) == 0) status = bcfs_content_allocate(fs, inode, off, size);
+    if (status == BITCASK_OK && clears) status = bcfs_content_clear(fs, inode, off, size);
+    if (status == BITCASK_OK && grows) status = bcfs_content_resize(fs, inode, end);
     if (status == BITCASK_OK && bcfs_pending_make(inode)) {
         /* Also where the size stays: programs that watch a file see it this way on other filesystems. */
         inode->mtime_ns = bcfs_now_ns(fs);
         inode->ctime_ns = inode->mtime_ns;
-        bcfs_dirty_mark(fs, inode, (grows ? BCFS_DIRTY_CONTENT : BCFS_DIRTY_ATTRS) | bcfs_kill_capability(inode));
+        bcfs_dirty_mark(fs, inode,
+                        (grows || clears ? BCFS_DIRTY_CONTENT : BCFS_DIRTY_ATTRS) | bcfs_kill_capability(inode));
     }
-    (void)pthread_mutex_unlock(&inode->lock);
-    return status == BITCASK_OK ? bcfs_commit_if_asked(fs, inode) : status;
+    return status;
 }
 
 void bcfs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t size, struct fuse_file_info *info)
 {
     struct bcfs *fs = bcfs_of(req);
     struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    bitcask_status status = BITCASK_OK;
 
     (void)info;
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
-    } else if (inode->control != NULL || (mode & ~FALLOC_FL_KEEP_SIZE) != 0) {
+    } else if (inode->control != NULL ||
+               (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) {
         (void)fuse_reply_err(req, EOPNOTSUPP);
     } else if (inode->dir != NULL || off < 0 || size <= 0) {
         (void)fuse_reply_err(req, EINVAL);
-    } else if ((uint64_t)size > BITCASK_VALUE_MAX || (uint64_t)off > BITCASK_VALUE_MAX - (uint64_t)size) {
+    } else if ((uint64_t)size > BITCASK_SIZE_MAX || (uint64_t)off > BITCASK_SIZE_MAX - (uint64_t)size) {
         (void)fuse_reply_err(req, EFBIG);
     } else {
-        bcfs_reply_status(req, allocate(fs, inode, (mode & FALLOC_FL_KEEP_SIZE) != 0, (uint64_t)(off + size)));
+        bcfs_wait_for_room(fs);
+        status = bcfs_lock_settled(fs, inode);
+        if (status == BITCASK_OK) {
+            status = bcfs_xattrs_load(inode);
+            if (status == BITCASK_OK) status = allocate(fs, inode, mode, (uint64_t)off, (uint64_t)size);
+            (void)pthread_mutex_unlock(&inode->lock);
+        }
+        if (status == BITCASK_OK) status = bcfs_commit_if_asked(fs, inode);
+        bcfs_reply_status(req, status);
     }
+}
+
+/* NOT_FOUND with *moved: a round of moves has just taken the record away. */
+static bitcask_status seek(struct bcfs *fs, struct bcfs_inode *inode, uint64_t off, bool hole, uint64_t *found,
+                           bool *moved)
+{
+    bitcask_status status = BITCASK_OK;
+
+    (void)pthread_mutex_lock(&inode->lock);
+    *moved = inode->state == BCFS_MOVED && off < inode->size;
+    status = bcfs_content_seek(inode, off, hole, found);
+    if (inode->dirty == 0 && inode->pending != NULL && !inode->busy) bcfs_pending_rest(fs, inode);
+    (void)pthread_mutex_unlock(&inode->lock);
+    bcfs_cache_trim(fs);
+    return status;
 }
 
 void bcfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *info)
 {
-    struct bcfs_inode *inode = bcfs_inode_of(bcfs_of(req), ino);
-    off_t size = 0;
+    struct bcfs *fs = bcfs_of(req);
+    struct bcfs_inode *inode = bcfs_inode_of(fs, ino);
+    bitcask_status status = BITCASK_OK;
+    uint64_t found = 0;
+    bool moved = false;
 
     (void)info;
-    if (bcfs_of(req)->options.writeback) {
-        /* The kernel alone knows where the file ends; without an answer it goes by that. */
+    if (fs->options.writeback || inode->dir != NULL || inode->control != NULL) {
+        /* With writeback the kernel alone knows where the file ends; without an answer it goes by that. */
         (void)fuse_reply_err(req, ENOSYS);
-        return;
-    }
-    (void)pthread_mutex_lock(&inode->lock);
-    size = (off_t)inode->size;
-    (void)pthread_mutex_unlock(&inode->lock);
-    if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+    } else if (whence != SEEK_DATA && whence != SEEK_HOLE) {
         (void)fuse_reply_err(req, EINVAL);
-    } else if (off < 0 || off >= size) {
+    } else if (off < 0) {
         (void)fuse_reply_err(req, ENXIO);
     } else {
-        (void)fuse_reply_lseek(req, whence == SEEK_DATA ? off : size);
+        do {
+            status = seek(fs, inode, (uint64_t)off, whence == SEEK_HOLE, &found, &moved);
+        } while (status == BITCASK_NOT_FOUND && moved && bcfs_moves_wait(fs, inode));
+        if (status == BITCASK_OK) {
+            (void)fuse_reply_lseek(req, (off_t)found);
+        } else if (status == BITCASK_NOT_FOUND) {
+            (void)fuse_reply_err(req, ENXIO);
+        } else {
+            bcfs_reply_status(req, status);
+        }
     }
 }
 

@@ -82,7 +82,7 @@ static void set_times(struct bcfs *fs, struct bcfs_inode *inode, const struct st
     inode->ctime_ns = to_set & FUSE_SET_ATTR_CTIME ? to_ns(attr->st_ctim) : now_ns;
 }
 
-static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned *flags)
+static bitcask_status set_size(struct bcfs *fs, struct bcfs_inode *inode, uint64_t size, unsigned *flags)
 {
     bitcask_status status = bcfs_take_error(inode);
 
@@ -90,7 +90,7 @@ static bitcask_status set_size(struct bcfs_inode *inode, uint64_t size, unsigned
     /* Its times change all the same, which takes a record. */
     if (size == inode->size) return bcfs_content_reserve(inode, size);
     *flags |= BCFS_DIRTY_CONTENT;
-    return bcfs_content_resize(inode, size);
+    return bcfs_content_resize(fs, inode, size);
 }
 
 /* Sets the permissions, in the access ACL too if there is one. Returns the flags for what changed beside them. */
@@ -141,7 +141,7 @@ static bitcask_status change(fuse_req_t req, struct bcfs_inode *inode, const str
 
     if (inode->dir == NULL && !bcfs_pending_make(inode)) return BITCASK_NO_MEMORY;
     if (to_set & FUSE_SET_ATTR_SIZE) {
-        status = set_size(inode, (uint64_t)attr->st_size, &flags);
+        status = set_size(fs, inode, (uint64_t)attr->st_size, &flags);
     } else if (inode->dir == NULL) {
         /* Its commit writes the whole record again. Without room it is this call that should say so. */
         status = bcfs_content_reserve(inode, inode->size);
@@ -184,7 +184,7 @@ void bcfs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_s
         (void)fuse_reply_err(req, EROFS);
         return;
     }
-    if (sets_size && (inode->dir != NULL || attr->st_size < 0 || (uint64_t)attr->st_size > BITCASK_VALUE_MAX)) {
+    if (sets_size && (inode->dir != NULL || attr->st_size < 0 || (uint64_t)attr->st_size > BITCASK_SIZE_MAX)) {
         (void)fuse_reply_err(req, inode->dir != NULL ? EISDIR : attr->st_size < 0 ? EINVAL : EFBIG);
         return;
     }

@@ -1,11 +1,12 @@
 /* pending.h - the content of a file in memory: changed and not committed, loaded to be read, or outliving its name.
  *
  * A clean file has none of this. The first change, or the first read of a large value, makes it; the commit, or the
- * cache's bound, takes it away. The content is one piece: either bytes of our own, which may be written, or those of
- * a pinned value, which may not.
+ * cache's bound, takes it away. It has one of three forms: bytes of our own, all of them, of a file that is small; a
+ * writer, which has a few extents of a large one in memory and the others in the log; or a pinned value, which may not
+ * be written.
  *
- * Invariants: a file with BCFS_DIRTY_CONTENT has its content loaded, in bytes of our own. While a named file's
- * content is dirty, the room for its commit is reserved in its directory's partition (`reserved`).
+ * Invariants: a file with BCFS_DIRTY_CONTENT has its content in one of the first two forms. While a named file's
+ * content is dirty, the room for its commit is reserved in its directory's partition (`reserved`), and by the writer.
  * Threads: inode->lock for all functions and fields, unless noted.
  */
 #ifndef BCFS_PENDING_H
@@ -13,17 +14,18 @@
 
 #include "inode.h"
 
-/* A value of up to this size is read anew for each request; larger ones are loaded once and cached. */
+/* A value of up to this size is read anew for each request; larger ones stay pinned for a while. */
 #define BCFS_SMALL_VALUE 131072u
 
 struct bcfs_pending {
     struct bcfs_inode *inode;
-    uint8_t *data;        /* the content, inode->size bytes, if loaded; NULL where that is 0 */
-    size_t capacity;      /* of data if it is our own; else 0 */
-    bitcask_value *value; /* pinned: where data lies, or will lie when loaded; NULL: data is our own */
-    bool loaded;
-    uint64_t reserved;    /* bytes reserved in the parent's partition */
-    bitcask_status error; /* of a commit that failed, until someone was told */
+    uint8_t *data;          /* the content, inode->size bytes, owned; NULL: it has another form, or is empty */
+    size_t capacity;        /* of data */
+    bitcask_value *value;   /* the content, pinned, or NULL */
+    bitcask_writer *writer; /* the content, being written, or written lately; or NULL */
+    bool loaded;            /* it can be read: only false where there is none of these, or value is as yet unchecked */
+    uint64_t reserved;      /* bytes reserved in the parent's partition */
+    bitcask_status error;   /* of a commit that failed, until someone was told */
 
     struct bcfs_dir *listed_in; /* in whose `changed` list this is; dirty_lock, as the next four */
     TAILQ_ENTRY(bcfs_pending) changed_link;
@@ -37,6 +39,9 @@ struct bcfs_pending {
 
 /* Makes inode->pending if there is none. False: no memory. */
 bool bcfs_pending_make(struct bcfs_inode *inode);
+
+/* Bytes of memory that the content takes. */
+uint64_t bcfs_pending_bytes(const struct bcfs_pending *pending);
 
 /* Frees inode->pending, which is in no list any more and has nothing reserved. It may be NULL. */
 void bcfs_pending_free(struct bcfs_inode *inode);
@@ -63,10 +68,22 @@ bitcask_status bcfs_content_load(struct bcfs_inode *inode);
  * any more. */
 bitcask_status bcfs_content_copy(const struct bcfs_pending *pending, uint64_t offset, void *buffer, size_t size);
 
-/* Writes, or changes the size, filling with zeros. Room is reserved before anything changes; on failure nothing has
- * changed. The new size is at most BITCASK_VALUE_MAX. Not for state MOVED. The caller sets times and marks dirty. */
-bitcask_status bcfs_content_write(struct bcfs_inode *inode, const void *bytes, size_t size, uint64_t offset);
-bitcask_status bcfs_content_resize(struct bcfs_inode *inode, uint64_t size);
+/* Writes, or changes the size, filling with zeros; or makes a part read as zeros, and holes where it can be. Room is
+ * reserved before anything changes; on failure nothing has changed. The new size is at most BITCASK_SIZE_MAX. Not for
+ * state MOVED. The caller sets times and marks dirty. */
+bitcask_status bcfs_content_write(struct bcfs *fs, struct bcfs_inode *inode, const void *bytes, size_t size,
+                                  uint64_t offset);
+bitcask_status bcfs_content_resize(struct bcfs *fs, struct bcfs_inode *inode, uint64_t size);
+bitcask_status bcfs_content_clear(struct bcfs *fs, struct bcfs_inode *inode, uint64_t offset, uint64_t size);
+
+/* Reserves room for writes to a part, which may reach beyond the end. */
+bitcask_status bcfs_content_allocate(struct bcfs *fs, struct bcfs_inode *inode, uint64_t offset, uint64_t size);
+
+/* As bitcask_value_seek(). */
+bitcask_status bcfs_content_seek(struct bcfs_inode *inode, uint64_t offset, bool hole, uint64_t *found);
+
+/* Bytes to be reserved in the directory for a commit with a content of size bytes. */
+uint64_t bcfs_content_bound(const struct bcfs_inode *inode, size_t name_size, uint64_t size, size_t xattrs_size);
 
 /* Makes sure that a commit with a content of size bytes has its room. Nothing to do for a file without a name. */
 bitcask_status bcfs_content_reserve(struct bcfs_inode *inode, uint64_t size);

@@ -160,7 +160,7 @@ static bitcask_status reserve_there(struct renaming *renaming, uint64_t *bound)
 
     *bound = 0;
     if (inode->pending == NULL || inode->pending->reserved == 0) return BITCASK_OK;
-    *bound = bitcask_record_bound(renaming->to.name_size, inode->size, bcfs_xattrs_size(inode));
+    *bound = bcfs_content_bound(inode, renaming->to.name_size, inode->size, bcfs_xattrs_size(inode));
     return bitcask_reserve(renaming->to.parent->dir->partition, *bound);
 }
 

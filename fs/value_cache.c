@@ -3,6 +3,8 @@
 
 #include "pending.h"
 
+#define VIEW_BYTES 524288u
+
 /* cache_lock is held. */
 static void take_out(struct bcfs_nodes *nodes, struct bcfs_pending *pending)
 {
@@ -19,7 +21,9 @@ void bcfs_cache_touch(struct bcfs *fs, struct bcfs_inode *inode)
 
     (void)pthread_mutex_lock(&nodes->cache_lock);
     take_out(nodes, pending);
-    pending->cached = inode->size > pending->capacity ? inode->size : pending->capacity;
+    pending->cached = bcfs_pending_bytes(pending);
+    /* A map, and the extent that was read last. */
+    if (pending->value != NULL || pending->writer != NULL) pending->cached += VIEW_BYTES;
     if (pending->cached > 0) {
         TAILQ_INSERT_TAIL(&nodes->cached, pending, cache_link);
         nodes->cached_bytes += pending->cached;

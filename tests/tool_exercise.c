@@ -122,19 +122,17 @@ static void do_truncate(struct file *f)
 
 static void do_allocate(struct file *f)
 {
-    static const int modes[] = {0, 1, 3}; /* FALLOC_FL_KEEP_SIZE, and with FALLOC_FL_PUNCH_HOLE */
-    int mode = modes[draw(3)], fd = descriptor(f);
+    /* FALLOC_FL_KEEP_SIZE, and with FALLOC_FL_PUNCH_HOLE; FALLOC_FL_ZERO_RANGE without and with it */
+    static const int modes[] = {0, 1, 3, 16, 17};
+    int mode = modes[draw(5)], fd = descriptor(f);
+    bool clears = mode >= 3;
     size_t offset = draw_offset(f), size = draw_size() + 1, end = offset + size;
     if (end > largest) return;
     note(f, "fallocate mode %d of %zu at %zu, size was %zu", mode, size, offset, f->size);
-    if (mode == 3 && fallocate(fd, mode, (off_t)offset, (off_t)size) != 0) {
-        need(f, errno == EOPNOTSUPP, "punching a hole");
-        return;
-    }
-    if (mode == 0 && end > f->size) resize(f, end);
-    if (mode == 3 && offset < f->size) memset(f->data + offset, 0, (end < f->size ? end : f->size) - offset);
+    if (clears && offset < f->size) memset(f->data + offset, 0, (end < f->size ? end : f->size) - offset);
+    if ((mode == 0 || mode == 16) && end > f->size) resize(f, end);
     remember(f);
-    need(f, mode == 3 || fallocate(fd, mode, (off_t)offset, (off_t)size) == 0, "fallocate");
+    need(f, fallocate(fd, mode, (off_t)offset, (off_t)size) == 0, "fallocate");
     compare_part(f, offset > 5 ? offset - 5 : 0, size + 10);
 }
 

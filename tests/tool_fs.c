@@ -114,6 +114,17 @@ static int mmap_write(const char *path, off_t offset, const char *text, bool hol
     return close(fd) == 0 ? 0 : failed("close");
 }
 
+/* Prints where data, or a hole, begins behind an offset. */
+static int seek_to(const char *path, off_t offset, int whence)
+{
+    int fd = open(path, O_RDONLY);
+    off_t found = fd < 0 ? -1 : lseek(fd, offset, whence);
+
+    if (found < 0) return failed("lseek");
+    printf("%lld\n", (long long)found);
+    return close(fd) == 0 ? 0 : failed("close");
+}
+
 /* Writes past the end: the gap reads as zeros, and lseek finds the data and the end. */
 static int write_past_end(const char *path)
 {
@@ -255,6 +266,8 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(operation, "mmap-read") == 0) return mmap_read(argv[2]);
     if (argc == 5 && strcmp(operation, "mmap-write") == 0) return mmap_write(argv[2], number(argv[3]), argv[4], false);
     if (argc == 5 && strcmp(operation, "mmap-hold") == 0) return mmap_write(argv[2], number(argv[3]), argv[4], true);
+    if (argc == 4 && strcmp(operation, "seek-data") == 0) return seek_to(argv[2], number(argv[3]), SEEK_DATA);
+    if (argc == 4 && strcmp(operation, "seek-hole") == 0) return seek_to(argv[2], number(argv[3]), SEEK_HOLE);
     if (argc == 3 && strcmp(operation, "past-end") == 0) return write_past_end(argv[2]);
     if (argc == 3 && strcmp(operation, "socket") == 0) return bind_socket(argv[2]);
     if (argc == 4 && strcmp(operation, "xattr") == 0) return read_xattr(argv[2], argv[3]);

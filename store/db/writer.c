@@ -381,6 +381,10 @@ bc_status bc_writer_reserve(struct bitcask_writer *writer, uint64_t offset, uint
     /* The map as well: in the worst order each extent is a run. */
     wanted = (last - first + 1) * (extent_size(writer) + bc_writes_bound(&write, 1) + BC_INODE_RUN_SIZE);
     status = reserve_record(writer, BC_WRITER_PIECES);
+    /* Not by trying: the disk would be full for everybody until it fails. */
+    if (status == BITCASK_OK && wanted > writer->promised &&
+        wanted - writer->promised > bc_io_free_bytes(writer->db->env.io, writer->db->dir_fd))
+        status = bc_fail(BITCASK_NO_SPACE, "the disk has no room for %llu bytes", (unsigned long long)size);
     if (status == BITCASK_OK && wanted > writer->promised) {
         status = bc_writer_take_room(writer, wanted - writer->promised);
         if (status == BITCASK_OK) writer->promised = wanted;

@@ -254,6 +254,14 @@ int64_t bc_io_now_ns(struct bc_io *io)
     return io->ops->now_ns(io);
 }
 
+uint64_t bc_io_free_bytes(struct bc_io *io, int fd)
+{
+    uint64_t bytes = 0;
+
+    if (!io->ops->free_bytes || io->ops->free_bytes(io, fd, &bytes) < 0) return UINT64_MAX;
+    return bytes;
+}
+
 bc_status bc_io_random(struct bc_io *io, void *data, size_t size)
 {
     int result = 0;

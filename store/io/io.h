@@ -27,7 +27,7 @@ enum {
 };
 
 #define BC_MAP_GRAIN 65536u /* what mappings begin at a multiple of: whole pages, however large they are */
-#define BC_AT_CWD (-100) /* as at-argument: name is a path, and symbolic links in its directories are followed */
+#define BC_AT_CWD (-100)    /* as at-argument: name is a path, and symbolic links in its directories are followed */
 
 enum bc_lock_kind { BC_LOCK_SHARED, BC_LOCK_EXCLUSIVE, BC_LOCK_NONE };
 
@@ -61,8 +61,8 @@ struct bc_io_ops {
     int (*close)(struct bc_io *io, int fd);
     ssize_t (*pread)(struct bc_io *io, int fd, void *data, size_t size, uint64_t offset);
     ssize_t (*pwritev)(struct bc_io *io, int fd, const struct iovec *iov, int count, uint64_t offset);
-    int (*fdatasync)(struct bc_io *io, int fd);  /* file: content and size */
-    int (*sync_dir)(struct bc_io *io, int fd);   /* directory: the names in it */
+    int (*fdatasync)(struct bc_io *io, int fd); /* file: content and size */
+    int (*sync_dir)(struct bc_io *io, int fd);  /* directory: the names in it */
     int (*truncate)(struct bc_io *io, int fd, uint64_t size);
     int (*allocate)(struct bc_io *io, int fd, uint64_t offset, uint64_t size); /* room on disk, file size unchanged */
     /* Maps size bytes from offset, a multiple of BC_MAP_GRAIN. Either of the two may be NULL, or -EOPNOTSUPP: then
@@ -83,8 +83,9 @@ struct bc_io_ops {
     /* A lock on size bytes from start, held by the open file until unlocked or closed, against other opens of
      * it in this process and others. -EAGAIN when it is taken. */
     int (*lock)(struct bc_io *io, int fd, enum bc_lock_kind kind, uint64_t start, uint64_t size);
-    int64_t (*now_ns)(struct bc_io *io);              /* wall clock, nanoseconds since 1970 */
-    int (*random)(struct bc_io *io, void *data, size_t size); /* unpredictable bytes */
+    int64_t (*now_ns)(struct bc_io *io);                          /* wall clock, nanoseconds since 1970 */
+    int (*random)(struct bc_io *io, void *data, size_t size);     /* unpredictable bytes */
+    int (*free_bytes)(struct bc_io *io, int fd, uint64_t *bytes); /* that its filesystem has for us. NULL: unknown */
 };
 
 struct bc_io {
@@ -107,7 +108,7 @@ bc_status bc_io_close(struct bc_io *io, int *fd); /* sets *fd to -1; -1 is fine 
 bc_status bc_io_read(struct bc_io *io, int fd, const char *name, void *data, size_t size, uint64_t offset, size_t *got);
 /* Writes all of it, or fails with some of it written. count may exceed IOV_MAX; iov is left as it was. */
 bc_status bc_io_write(struct bc_io *io, int fd, const char *name, const struct iovec *iov, int count, uint64_t offset);
-bc_status bc_io_sync(struct bc_io *io, int fd, const char *name);     /* fdatasync; not retried when it fails */
+bc_status bc_io_sync(struct bc_io *io, int fd, const char *name); /* fdatasync; not retried when it fails */
 bc_status bc_io_sync_dir(struct bc_io *io, int fd, const char *name);
 bc_status bc_io_truncate(struct bc_io *io, int fd, const char *name, uint64_t size);
 bc_status bc_io_allocate(struct bc_io *io, int fd, const char *name, uint64_t offset, uint64_t size);
@@ -133,6 +134,9 @@ bc_status bc_io_list(struct bc_io *io, int fd, const char *name, bool (*each)(vo
 bc_status bc_io_lock(struct bc_io *io, int fd, const char *name, enum bc_lock_kind kind, uint64_t start, uint64_t size);
 int64_t bc_io_now_ns(struct bc_io *io);
 bc_status bc_io_random(struct bc_io *io, void *data, size_t size);
+
+/* Room that the filesystem of an open file or directory has left, bytes; UINT64_MAX where it cannot be known. */
+uint64_t bc_io_free_bytes(struct bc_io *io, int fd);
 uint64_t bc_io_count(const uint64_t *counter);
 
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,6 +240,16 @@ static int64_t posix_now_ns(struct bc_io *io)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int posix_free_bytes(struct bc_io *io, int fd, uint64_t *bytes)
+{
+    struct statvfs disk;
+
+    (void)io;
+    if (fstatvfs(fd, &disk) != 0) return -errno;
+    *bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return 0;
+}
+
 static int posix_random(struct bc_io *io, void *data, size_t size)
 {
     (void)io;
@@ -272,6 +283,7 @@ static const struct bc_io_ops posix_ops = {
     .lock = posix_lock,
     .now_ns = posix_now_ns,
     .random = posix_random,
+    .free_bytes = posix_free_bytes,
 };
 
 static struct bc_io posix = {.ops = &posix_ops, .background = true};
