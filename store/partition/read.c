@@ -12,6 +12,10 @@
 #include "base/crc.h"
 #include "partition/cold.h"
 
+/* Larger records are extents. They are read: their pages would all count as this process's memory until the segment
+ * goes, and a copy of so much costs less than the faults. */
+#define VIEW_MAX 98304u
+
 /* In the index: no lock, and nobody is waited for. The segment is taken within the read section in which its place was
  * read: from its end on a merge may take it away. */
 static bc_status look_up_warm(struct bc_partition *partition, const void *key, size_t key_size, struct bc_entry *entry,
@@ -145,11 +149,13 @@ static bc_status read_record(const struct bc_value *value, uint8_t **bytes, stru
 
 static bc_status load_record(struct bc_value *value)
 {
-    const uint8_t *view = bc_segment_view(value->segment, value->entry.offset, value->entry.record_size);
+    const uint8_t *view = NULL;
     struct bc_record record;
     bitcask_attrs attrs;
     bc_status status;
 
+    if (value->entry.record_size <= VIEW_MAX)
+        view = bc_segment_view(value->segment, value->entry.offset, value->entry.record_size);
     if (view) {
         /* Its lines on the way at once, not one after another. */
         for (uint32_t at = 64; at < value->entry.record_size && at <= 256; at += 64) __builtin_prefetch(view + at);
