@@ -114,7 +114,10 @@ static void play_links(bitcask *db)
     bitcask_partition *root = NULL, *dir = NULL;
     if (bitcask_partition_open(db, "", &root) != BITCASK_OK || bitcask_partition_open(db, "dir", &dir) != BITCASK_OK)
         goto out;
-    const bitcask_move_item within = {dir, "b", 1, dir, "c", 1, 0, NULL}, across = {dir, "c", 1, root, "d", 1, 0, NULL};
+    const bitcask_move_item within = {
+        .from = dir, .from_key = "b", .from_key_size = 1, .to = dir, .to_key = "c", .to_key_size = 1};
+    const bitcask_move_item across = {
+        .from = dir, .from_key = "c", .from_key_size = 1, .to = root, .to_key = "d", .to_key_size = 1};
     if (bitcask_link(root, "a", 1, dir, "b", 1, 0) != BITCASK_OK) goto out;
     if (bitcask_link(dir, "b", 1, root, "e", 1, 0) != BITCASK_OK) goto out;
     if (bitcask_move(db, &within, 1, NULL) != BITCASK_OK) goto out;

@@ -231,6 +231,7 @@ void bc_inode_to_public(const struct bc_entry *entry, const struct bc_inode_body
     bc_entry_to_public(BC_INODES_ID, &shown, key, key_size, out);
     out->value_size = body->size;
     out->nlink = body->links;
+    out->file_id = ino;
 }
 
 bc_status bc_inode_stat(struct bitcask *db, uint64_t ino, const void *key, size_t key_size, bitcask_entry *out)
