@@ -323,6 +323,7 @@ void bcfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
     } else {
         status = bcfs_moves_complete(fs);
         if (status == BITCASK_OK) status = bcfs_commit_dir(fs, dir, BCFS_ALL);
+        if (status == BITCASK_OK) status = bcfs_commit_dir(fs, fs->nodes->files, BCFS_ALL); /* some may be linked here */
         if (status == BITCASK_OK) status = bcfs_commit_dir_attrs(fs, dir);
         if (status == BITCASK_OK) status = bitcask_partition_sync(dir->dir->partition);
         /* The directory itself was removed: nothing is left to be made durable. */

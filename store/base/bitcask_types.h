@@ -55,6 +55,7 @@ typedef enum bitcask_status {
 #define BITCASK_SIZE_MAX (1ull << 44)            /* bytes in one value that is written in pieces */
 #define BITCASK_BATCH_MAX (64u * 1024u * 1024u)  /* encoded bytes of a batch of more than one record */
 #define BITCASK_XATTRS_MAX (64u * 1024u)         /* encoded bytes of a key's extended attributes */
+#define BITCASK_LINKS_MAX 65000u                 /* names of one file */
 
 /* Which members of a bitcask_attrs are given. */
 enum {

@@ -13,7 +13,7 @@
 #include "db/db.h"
 #include "log/inode_body.h"
 
-#define BC_LINKS_MAX 65000u
+#define BC_LINKS_MAX BITCASK_LINKS_MAX
 
 /* ---- content.c ---- */
 
