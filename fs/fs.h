@@ -16,8 +16,8 @@
  *                        and nothing but memory is touched under them.
  *
  * No lock is held over an fsync, but: under sync=always; in rmdir, where the store syncs the parent's log; and in a
- * rename that exchanges two names of different directories, replaces a directory there, or in its own directory one of
- * several names of a file, which the store syncs at once.
+ * rename that exchanges two names of different directories or replaces a directory there, which the store syncs at
+ * once.
  * No handler calls a fuse_lowlevel_notify function.
  */
 #ifndef BCFS_FS_H

@@ -273,6 +273,44 @@ struct bcfs_name *bcfs_name_of(struct bcfs *fs, const struct bcfs_inode *parent,
     return found;
 }
 
+/* The directories of all names, with a reference each, one after the other only once. */
+static bitcask_status find_parents(struct bcfs_inode *inode, struct bcfs_inode ***parents, size_t *count)
+{
+    const struct bcfs_name *name = NULL;
+    bitcask_status status = BITCASK_OK;
+    size_t most = 0;
+
+    *parents = NULL;
+    *count = 0;
+    (void)pthread_mutex_lock(&inode->lock);
+    LIST_FOREACH(name, &inode->names, link) most++;
+    if (most > 0) *parents = malloc(most * sizeof(struct bcfs_inode *));
+    if (most > 0 && *parents == NULL) status = BITCASK_NO_MEMORY;
+    LIST_FOREACH(name, &inode->names, link)
+    {
+        if (status != BITCASK_OK || (*count > 0 && (*parents)[*count - 1] == name->parent)) continue;
+        bcfs_inode_ref(name->parent);
+        (*parents)[(*count)++] = name->parent;
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    return status;
+}
+
+bitcask_status bcfs_names_sync(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    struct bcfs_inode **parents = NULL;
+    size_t count = 0;
+    bitcask_status status = find_parents(inode, &parents, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (status == BITCASK_OK) status = bitcask_partition_sync(parents[i]->dir->partition);
+        if (status == BITCASK_NOT_FOUND) status = BITCASK_OK; /* removed meanwhile, so the name was too */
+        bcfs_inode_unref(fs, parents[i], 1);
+    }
+    free(parents);
+    return status;
+}
+
 /* ---- shared files ---- */
 
 void bcfs_home_name(uint64_t file_id, char name[BCFS_HOME_SIZE + 1])

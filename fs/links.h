@@ -49,6 +49,10 @@ struct bcfs_inode *bcfs_name_rename(struct bcfs *fs, struct bcfs_name *name, str
 /* The name of a directory that is in some node's list; NULL: there is none. Valid while the lock is held. */
 struct bcfs_name *bcfs_name_of(struct bcfs *fs, const struct bcfs_inode *parent, const char *name, size_t name_size);
 
+/* Makes the known names of a shared file durable: an intent does that for links, but not for a rename in a directory.
+ * No lock is held. */
+bitcask_status bcfs_names_sync(struct bcfs *fs, struct bcfs_inode *inode);
+
 /* ---- shared files ---- */
 
 /* The name of a shared file's home. */

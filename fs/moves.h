@@ -22,13 +22,13 @@ enum bcfs_move_kind { BCFS_RENAME, BCFS_LINK, BCFS_REMOVE };
 struct bcfs_move {
     TAILQ_ENTRY(bcfs_move) link; /* moves_lock; the rest is fixed once queued */
     enum bcfs_move_kind kind;
-    struct bcfs_inode *inode;  /* with a reference; its parent and name are the target, if `name` is NULL */
-    struct bcfs_name *name;    /* the target: of a link, and of a shared file; not owned, it is the node's */
-    struct bcfs_inode *from;   /* the directory it left, with a reference; of a link NULL: it is from the node's home */
-    uint64_t reserved;         /* bytes, in the partition of the target; those of a running round alone use it */
-    struct bcfs_name *first;   /* of a link to a file that is not shared yet: what its home will be as a name, */
-    char *home_name;           /* and the name of its home then; both owned */
-    uint64_t file_id;          /* of a link: gets the number of the file in the store, in the round */
+    struct bcfs_inode *inode; /* with a reference; its parent and name are the target, if `name` is NULL */
+    struct bcfs_name *name;   /* the target: of a link, and of a shared file; not owned, it is the node's */
+    struct bcfs_inode *from;  /* the directory it left, with a reference; of a link NULL: it is from the node's home */
+    uint64_t reserved;        /* bytes, in the partition of the target; those of a running round alone use it */
+    struct bcfs_name *first;  /* of a link to a file that is not shared yet: what its home will be as a name, */
+    char *home_name;          /* and the name of its home then; both owned */
+    uint64_t file_id;         /* of a link: gets the number of the file in the store, in the round */
     uint8_t from_name_size;
     char from_name[];
 };
@@ -40,9 +40,9 @@ uint64_t bcfs_move_bound(const struct bcfs_inode *inode, size_t name_size);
 /* Makes the move of a committed node from one name to another, and sets the overlays for it: all of a queued rename
  * that can fail. NULL: no memory, nothing changed. reserved: what was reserved for it; the queue gives it back. The
  * tree is locked exclusively, as for the next. */
-struct bcfs_move *bcfs_move_prepare(struct bcfs *fs, struct bcfs_inode *inode, struct bcfs_inode *from, const char *from_name,
-                                    size_t from_name_size, struct bcfs_inode *to, const char *to_name,
-                                    size_t to_name_size, uint64_t reserved);
+struct bcfs_move *bcfs_move_prepare(struct bcfs *fs, struct bcfs_inode *inode, struct bcfs_inode *from,
+                                    const char *from_name, size_t from_name_size, struct bcfs_inode *to,
+                                    const char *to_name, size_t to_name_size, uint64_t reserved);
 
 /* Makes a link to a committed node, which gets the name in memory and in the overlay. NULL: no memory, nothing changed.
  * The tree is locked exclusively. */

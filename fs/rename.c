@@ -1,8 +1,8 @@
 /* rename.c - rename(2), with RENAME_NOREPLACE and RENAME_EXCHANGE.
  *
  * Four cases. A file that was never committed only changes its name in memory. Within a directory the store moves the
- * record at once, in one batch without a sync. Across directories the move is queued (moves.h). An exchange, and the
- * replacement of a directory, are done by the store at once, wherever they reach.
+ * record at once, in one batch without a sync. Across directories, or over one of several names of a file, the move is
+ * queued (moves.h). An exchange, and the replacement of a directory, are done by the store at once, wherever they reach.
  *
  * The tree is locked exclusively all the while, and the files concerned are held: nobody writes to them, and who reads
  * them does not ask the store by a name that may be another file's by then (names.h). A file whose content is pending
@@ -336,7 +336,9 @@ static bitcask_status replace(struct renaming *renaming)
     if (inode->state == BCFS_NEW && !inode->stale && renaming->to.link == NULL) return rename_in_memory(renaming);
     if (inode->state == BCFS_NEW || inode->dirty & BCFS_DIRTY_CONTENT) status = settle(renaming, inode);
     if (status != BITCASK_OK) return status;
-    if (renaming->from.parent == renaming->to.parent || (victim != NULL && victim->dir != NULL)) {
+    /* Over a name of a shared file two logs are concerned as well. */
+    if ((renaming->from.parent == renaming->to.parent && renaming->to.link == NULL) ||
+        (victim != NULL && victim->dir != NULL)) {
         return rename_in_store(renaming);
     }
     return rename_in_queue(renaming);

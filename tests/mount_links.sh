@@ -201,8 +201,11 @@ kill_while_linking() {
         cp -al "$MNT/base" "$MNT/copy$1"
         [ "$1" -eq 0 ] || rm -r "$MNT/copy$(($1 - 1))"
         for ((i = 0; i < 1000; i++)); do
-            ln "$MNT/base/a/2" "$MNT/again" && mv "$MNT/again" "$MNT/base/b/again" && ln "$MNT/base/b/again" "$MNT/t" &&
-                rm "$MNT/base/b/again" && mv "$MNT/t" "$MNT/base/b/t$((i % 7))" || break
+            ln "$MNT/base/a/2" "$MNT/again"
+            mv "$MNT/again" "$MNT/base/b/again"
+            ln "$MNT/base/b/again" "$MNT/t"
+            rm "$MNT/base/b/again"
+            mv "$MNT/t" "$MNT/base/b/t$((i % 7))" || break
         done
     ) 2>/dev/null &
     busy=$!

@@ -273,7 +273,8 @@ static bc_status append_inodes(struct names *names)
     if (!change->inode_writes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < change->inode_count && status == BITCASK_OK; i++)
         status = bc_inode_encode(&change->inodes[i], &change->inode_writes[i]);
-    if (status == BITCASK_OK) status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, reserved);
+    if (status == BITCASK_OK)
+        status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, reserved);
     if (status != BITCASK_OK) return status;
     atomic_store(&names->node->db->inode_position, bc_partition_position(inodes));
     for (size_t i = 0; i < change->inode_count; i++) bc_inode_done(names->node->db, inodes, &change->inodes[i]);

@@ -53,8 +53,8 @@ bc_status bc_round_lock(struct bc_round *round);
 /* Partition 1. */
 struct bc_partition *bc_round_inodes(struct bc_round *round);
 
-/* Adds a change, which stays where it is until the end of the round: reserves room for its records. On failure it is not
- * part of the round. */
+/* Adds a change, which stays where it is until the end of the round: reserves room for its records. On failure it is
+ * not part of the round. */
 bc_status bc_round_take(struct bc_round *round, struct bc_change *change);
 
 /* The inode as an earlier change of the round has it: then what is in the log is not the latest of it. A round is one
