@@ -225,6 +225,13 @@ kill_while_linking() {
     counts_agree "$MNT"
 }
 
+most_names() {
+    mkdir "$MNT/most"
+    equal "names" 65000 "$("$TOOL" "$MNT/most" most)"
+    remount
+    equal "links" 65000 "$(links_of "$MNT/most/most")"
+}
+
 mkdir "$TEST_DIR/plain"
 check "a plain directory passes" each_call "$TEST_DIR/plain"
 mount_store || die "no mount"
@@ -241,6 +248,7 @@ find "$MNT/base" -type f ! -path '*/b/t[0-6]' ! -name again -print0 | sort -z | 
 for ((round = 0; round < ROUNDS; round++)); do
     check "killed while links come and go, $round" kill_while_linking "$round"
 done
+[ "$LONG" -eq 0 ] || check "as many names as a file may have" most_names
 check "all of it can be removed" rm -r "$MNT"/*
 check "unmount" unmount_store
 check "verify" "$BITCASK" verify "$STORE"

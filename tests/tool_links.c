@@ -1,7 +1,8 @@
-/* tool_links.c DIRECTORY - hard links as link(2), rename(2), unlink(2) and stat(2) describe them, call by call.
+/* tool_links.c DIRECTORY [most] - hard links as link(2), rename(2), unlink(2) and stat(2) describe them, call by call.
  *
  * Makes its names in DIRECTORY, which is empty, and leaves two there: left/one and left/two, of one file. Exit status
  * 0, or 1 with the first thing that is otherwise. Run on a local filesystem too, to see that it asks for nothing odd.
+ * With `most` it only makes links of one file there, until link(2) says EMLINK, and prints how many names it has.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -238,11 +239,29 @@ static void directories(void)
     MUST(rmdir("d") == 0);
 }
 
+static void make_most(void)
+{
+    char name[32];
+
+    put("most", "");
+    for (long i = 1;; i++) {
+        snprintf(name, sizeof name, "most.%ld", i);
+        if (link("most", name) == 0) continue;
+        MUST(errno == EMLINK && links("most") == i && unlink("most.1") == 0 && link("most", name) == 0);
+        printf("%ld\n", i);
+        return;
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 2 || chdir(argv[1]) != 0) {
-        fprintf(stderr, "usage: tool_links DIRECTORY\n");
+    if (argc < 2 || chdir(argv[1]) != 0) {
+        fprintf(stderr, "usage: tool_links DIRECTORY [most]\n");
         return 2;
+    }
+    if (argc > 2) {
+        make_most();
+        return 0;
     }
     MUST(mkdir("d", 0755) == 0);
     making();
