@@ -310,7 +310,7 @@ bitcask_status bcfs_commit_inode(struct bcfs *fs, struct bcfs_inode *inode)
         if (parent != NULL) {
             (void)pthread_mutex_lock(&parent->dir->lock);
             if (inode->state != BCFS_UNLINKED) {
-                moved = inode->state == BCFS_MOVED;
+                moved = inode->state == BCFS_MOVED || inode->queued > 0;
                 bcfs_inode_ref(inode);
                 count = commit_files(fs, parent, &inode, 1, &item);
             }

@@ -5,10 +5,11 @@
  *
  * Locks, outermost first. A thread takes them downwards only, and holds at most one of each kind unless noted.
  *
- *   1. nodes->tree       A rwlock over the shape of the tree. Exclusive: rename, and the end of a round of moves;
- *                        it stands for the lock of every directory. Shared: everything else that takes 2.
+ *   1. nodes->tree       A rwlock over the shape of the tree. Exclusive: rename, link, and the end of a round of
+ *                        moves; it stands for the lock of every directory. Shared: everything else that takes 2.
  *   2. inode->dir->lock  One directory: its overlay, position table, and which inode has which name in it. Only
- *                        rmdir holds two, parent before child; the tree's shape cannot change meanwhile.
+ *                        rmdir holds two, parent before child; the tree's shape cannot change meanwhile. Behind any of
+ *                        them that of nodes->files, the home of files with several names.
  *   3. inode->lock       One node: attributes, pending content, state. Parent and name are written under 1 and 2
  *                        and this one, so each of them is enough to read them.
  *   4. leaves            nodes->table_lock, dirty_lock, moves_lock, commit_lock, cache_lock, jobs->lock: one at a time,

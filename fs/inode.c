@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "dirty.h"
+#include "links.h"
 #include "pending.h"
 #include "value_cache.h"
 
@@ -136,7 +137,7 @@ bitcask_status bcfs_tables_init(struct bcfs *fs)
     nodes->buckets = FIRST_BUCKETS;
     nodes->by_name = calloc(nodes->buckets, sizeof(*nodes->by_name));
     nodes->by_ino = calloc(nodes->buckets, sizeof(*nodes->by_ino));
-    if (nodes->by_name == NULL || nodes->by_ino == NULL) return BITCASK_NO_MEMORY;
+    if (nodes->by_name == NULL || nodes->by_ino == NULL || !bcfs_links_init(nodes)) return BITCASK_NO_MEMORY;
     if (getrandom(&nodes->random, sizeof(nodes->random), 0) != (ssize_t)sizeof(nodes->random) || nodes->random == 0) {
         nodes->random = 0x9e3779b97f4a7c15u;
     }
@@ -161,9 +162,10 @@ static struct bcfs_dir *new_dir(struct bcfs_inode *inode)
     return dir;
 }
 
-/* Frees a node that is in no table; its parent keeps the reference. */
+/* Frees a node that is in no table; its parent keeps the reference, those of its names do not. */
 static void free_inode(struct bcfs *fs, struct bcfs_inode *inode)
 {
+    bcfs_names_free(fs, inode);
     if (inode->pending != NULL) {
         bcfs_cache_remove(fs, inode);
         if (inode->parent != NULL) bcfs_content_unreserve(inode);
@@ -187,12 +189,14 @@ void bcfs_tables_release(struct bcfs *fs)
 {
     struct bcfs_nodes *nodes = fs->nodes;
 
+    bcfs_links_release(nodes);
     for (size_t i = 0; nodes->by_ino != NULL && i < nodes->buckets; i++) {
         struct bcfs_inode *next = NULL;
 
         for (struct bcfs_inode *inode = nodes->by_ino[i]; inode != NULL; inode = next) {
             next = inode->next_by_ino;
             inode->parent = NULL; /* it may be freed already */
+            bcfs_names_orphan(inode);
             free_inode(fs, inode);
         }
     }
@@ -202,11 +206,10 @@ void bcfs_tables_release(struct bcfs *fs)
     nodes->by_ino = NULL;
 }
 
-/* shared: the number may be that of other nodes too. */
-static struct bcfs_inode *make_inode(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
-                                     bool is_dir, uint64_t ino, bool shared)
+/* A node that is in no table yet. */
+static struct bcfs_inode *allocate_inode(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                         bool is_dir)
 {
-    struct bcfs_nodes *nodes = fs->nodes;
     struct bcfs_inode *inode = calloc(1, sizeof(*inode));
 
     if (inode == NULL) return NULL;
@@ -228,14 +231,64 @@ static struct bcfs_inode *make_inode(struct bcfs *fs, struct bcfs_inode *parent,
         inode->parent = parent;
         bcfs_inode_ref(parent);
     }
+    LIST_INIT(&inode->names);
+    inode->nlink = 1;
     atomic_init(&inode->refs, 1);
-    (void)pthread_mutex_lock(&nodes->table_lock);
+    return inode;
+}
+
+/* shared: the number may be that of other nodes too. table_lock is held. */
+static void give_ino(struct bcfs_nodes *nodes, struct bcfs_inode *inode, uint64_t ino, bool shared)
+{
     inode->ino = !shared && ino_taken(nodes, ino) ? draw_ino(nodes) : ino;
     /* Half full: each further node of a chain is a cache miss, and a bucket is small beside a node. */
     if (nodes->count * 2 >= nodes->buckets) grow_tables(nodes);
     link_ino(nodes, inode);
-    (void)pthread_mutex_unlock(&nodes->table_lock);
+}
+
+static struct bcfs_inode *make_inode(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                     bool is_dir, uint64_t ino, bool shared)
+{
+    struct bcfs_inode *inode = allocate_inode(fs, parent, name, name_size, is_dir);
+
+    if (inode == NULL) return NULL;
+    (void)pthread_mutex_lock(&fs->nodes->table_lock);
+    give_ino(fs->nodes, inode, ino, shared);
+    (void)pthread_mutex_unlock(&fs->nodes->table_lock);
     return inode;
+}
+
+struct bcfs_inode *bcfs_inode_new_file(struct bcfs *fs, const bitcask_entry *entry)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+    char home[BCFS_HOME_SIZE + 1];
+    struct bcfs_inode *inode = NULL;
+    struct bcfs_inode *known = NULL;
+    bitcask_entry now;
+
+    bcfs_home_name(entry->file_id, home);
+    inode = allocate_inode(fs, nodes->files, home, BCFS_HOME_SIZE, false);
+    if (inode == NULL) return NULL;
+    bcfs_inode_take_attrs(fs, inode, entry);
+    (void)pthread_mutex_lock(&inode->lock);
+    (void)pthread_mutex_lock(&nodes->table_lock);
+    known = bcfs_file_find_locked(nodes, entry->file_id);
+    if (known != NULL) {
+        bcfs_inode_ref(known);
+    } else {
+        give_ino(nodes, inode, entry->ino, false);
+        bcfs_file_add_locked(nodes, inode);
+    }
+    (void)pthread_mutex_unlock(&nodes->table_lock);
+    /* Since the entry was read the file may have been known under another name, changed and forgotten. */
+    if (known == NULL && bitcask_stat(nodes->files->dir->partition, home, BCFS_HOME_SIZE, &now) == BITCASK_OK) {
+        bcfs_inode_take_attrs(fs, inode, &now);
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (known == NULL) return inode;
+    free_inode(fs, inode);
+    bcfs_inode_unref(fs, nodes->files, 1);
+    return known;
 }
 
 struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
@@ -267,6 +320,11 @@ struct bcfs_inode *bcfs_inode_find(struct bcfs *fs, struct bcfs_inode *parent, c
     while (inode != NULL &&
            (inode->parent != parent || inode->name_size != name_size || memcmp(inode->name, name, name_size) != 0)) {
         inode = inode->next_by_name;
+    }
+    if (inode == NULL && nodes->link_count > 0) {
+        const struct bcfs_name *link = bcfs_link_find_locked(nodes, parent, name, name_size);
+
+        if (link != NULL) inode = link->inode;
     }
     if (inode != NULL) bcfs_inode_ref(inode);
     (void)pthread_mutex_unlock(&nodes->table_lock);
@@ -320,6 +378,7 @@ static bool drop_refs(struct bcfs_nodes *nodes, struct bcfs_inode *inode, uint64
     if (last) {
         unlink_name(nodes, inode);
         unlink_ino(nodes, inode);
+        bcfs_links_drop_locked(nodes, inode);
     }
     (void)pthread_mutex_unlock(&nodes->table_lock);
     return last;
@@ -393,6 +452,8 @@ void bcfs_inode_take_attrs(struct bcfs *fs, struct bcfs_inode *inode, const bitc
     inode->has_xattrs = (present & BITCASK_ATTR_XATTRS) != 0;
     inode->size = entry->value_size;
     inode->stored = entry->stored_size;
+    inode->nlink = entry->nlink < UINT32_MAX ? (uint32_t)entry->nlink : UINT32_MAX;
+    inode->file_id = entry->file_id;
     inode->state = BCFS_COMMITTED;
 }
 
@@ -437,7 +498,7 @@ void bcfs_inode_stat(const struct bcfs_inode *inode, struct stat *attr)
     attr->st_mode = inode->mode;
     /* A directory's link count would have to open it to count its sub-directories; 1 is how filesystems say that
      * they do not count them. */
-    attr->st_nlink = inode->state != BCFS_UNLINKED;
+    attr->st_nlink = inode->state == BCFS_UNLINKED ? 0 : inode->dir != NULL ? 1 : inode->nlink;
     attr->st_uid = inode->uid;
     attr->st_gid = inode->gid;
     attr->st_rdev = inode->rdev;

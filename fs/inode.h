@@ -5,9 +5,14 @@
  * parent, the list of dirty nodes, a queued move. The kernel's node id is the node's address (the root's is
  * FUSE_ROOT_ID), so it is good exactly as long as the kernel holds a lookup.
  *
+ * Where a node's content is read and committed is its home: (parent, name). Of most it is the one name that they have.
+ * A shared file, one that has several names, or had them, has its home in nodes->files, a directory that nobody sees:
+ * there it stands under its number in the store, whatever becomes of its names. Those are in a list (links.h).
+ *
  * Invariants: a named node is in the table of names under (parent, name), and holds a reference on its parent; every
  * node is in the table of numbers, and no two known nodes have the same number, but for those of one control file
- * (control.h). A directory's overlay holds its nodes in state BCFS_NEW and BCFS_MOVED, and no others.
+ * (control.h). A directory's overlay holds its nodes in state BCFS_NEW and BCFS_MOVED, names of files that a queued
+ * move concerns, and no others.
  */
 #ifndef BCFS_INODE_H
 #define BCFS_INODE_H
@@ -35,7 +40,10 @@ struct bcfs_pending;    /* pending.h: a file's content in memory */
 struct bcfs_xattr_list; /* xattr_list.h */
 struct bcfs_move;       /* moves.h */
 struct bcfs_control;    /* control.h */
+struct bcfs_name;       /* links.h */
 struct bcfs_dir;
+
+LIST_HEAD(bcfs_name_list, bcfs_name);
 
 struct bcfs_inode {
     struct bcfs_inode *next_by_name; /* table_lock, as the next */
@@ -48,6 +56,12 @@ struct bcfs_inode {
     uint8_t name_size;         /* likewise */
     uint8_t state;             /* enum bcfs_state; likewise */
     bool stale;                /* NEW: the log still has the record of a file that this one replaced; likewise */
+
+    struct bcfs_name_list names;      /* those of a shared file, and links that are queued: links.h */
+    struct bcfs_inode *next_by_file;  /* table_lock */
+    uint64_t file_id;                 /* its number in the store, 0: none, or not known; tree or the home's lock */
+    uint32_t nlink;                   /* names that the file has, queued links included; lock, as the next */
+    uint32_t queued;                  /* moves of its names in the queue; not those that state MOVED stands for */
 
     bool busy;       /* being committed, renamed or unlinked: nothing may change. lock and dirty_lock */
     uint8_t dirty;   /* BCFS_DIRTY_*; of a directory BCFS_DIRTY_XATTRS alone; lock */
@@ -98,7 +112,8 @@ TAILQ_HEAD(bcfs_move_list, bcfs_move);
 /* Everything about the nodes of one mount. */
 struct bcfs_nodes {
     pthread_rwlock_t tree;
-    struct bcfs_inode *root; /* fixed, as the next five */
+    struct bcfs_inode *root;  /* fixed, as the next six */
+    struct bcfs_inode *files; /* the home of shared files: a directory without a name, in none */
     uint32_t default_uid;    /* of records that state none */
     uint32_t default_gid;
     int64_t store_ns; /* when the store's directory changed */
@@ -111,6 +126,12 @@ struct bcfs_nodes {
     struct bcfs_inode **by_ino;
     size_t buckets; /* of each; a power of two */
     size_t count;
+    struct bcfs_name **by_link; /* names of links.h */
+    size_t link_buckets;
+    size_t link_count;
+    struct bcfs_inode **by_file; /* shared files by file_id */
+    size_t file_buckets;
+    size_t file_count;
     uint64_t random;
 
     pthread_mutex_t dirty_lock;
@@ -145,6 +166,10 @@ struct bcfs_nodes {
 struct bcfs_inode *bcfs_inode_new(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                                   bool is_dir, uint64_t ino);
 
+/* The node of a shared file: the known one, or one made from the entry; with a reference. It has no name yet. NULL: no
+ * memory. */
+struct bcfs_inode *bcfs_inode_new_file(struct bcfs *fs, const bitcask_entry *entry);
+
 /* Makes a node for a control file, or for .bitcask: it keeps the number, whoever has it. */
 struct bcfs_inode *bcfs_inode_new_shared(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                                          uint64_t ino);
@@ -152,7 +177,7 @@ struct bcfs_inode *bcfs_inode_new_shared(struct bcfs *fs, struct bcfs_inode *par
 /* Puts a new node into the table of names. The directory is locked, or the tree. */
 void bcfs_inode_publish(struct bcfs *fs, struct bcfs_inode *inode);
 
-/* The known node of a name, with a reference; NULL if there is none. */
+/* The known node of a name, its home or one of links.h, with a reference; NULL if there is none. */
 struct bcfs_inode *bcfs_inode_find(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size);
 
 /* The node of a kernel's node id; no reference is taken, the kernel holds one. */

@@ -2,17 +2,44 @@
 #include "names.h"
 
 #include "dirty.h"
+#include "links.h"
+#include "moves.h"
 #include "pending.h"
 #include "value_cache.h"
 #include "node_xattrs.h"
+
+/* The node of a file that has several names, made from its record if none of them is known; this one is from now on.
+ * NOT_FOUND: it has but one, and is not known. */
+static bitcask_status node_of_file(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                   const bitcask_entry *entry, struct bcfs_inode **result)
+{
+    struct bcfs_inode *inode = bcfs_file_find(fs, entry->file_id);
+    struct bcfs_name *link = NULL;
+
+    if (inode == NULL && entry->nlink <= 1) return BITCASK_NOT_FOUND;
+    if (inode == NULL) inode = bcfs_inode_new_file(fs, entry);
+    if (inode == NULL) return BITCASK_NO_MEMORY;
+    link = bcfs_name_new(inode, parent, name, name_size);
+    if (link == NULL) {
+        bcfs_inode_unref(fs, inode, 1);
+        return BITCASK_NO_MEMORY;
+    }
+    bcfs_name_add(fs, link);
+    *result = inode;
+    return BITCASK_OK;
+}
 
 static bitcask_status node_from_record(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                                        const bitcask_entry *entry, struct bcfs_inode **result)
 {
     bool is_dir = entry->kind == BITCASK_PARTITION;
-    struct bcfs_inode *inode = bcfs_inode_new(fs, parent, name, name_size, is_dir, entry->ino);
-    bitcask_status status = BITCASK_OK;
+    struct bcfs_inode *inode = NULL;
+    bitcask_status status = BITCASK_NOT_FOUND;
 
+    if (entry->file_id != 0) status = node_of_file(fs, parent, name, name_size, entry, result);
+    if (status != BITCASK_NOT_FOUND) return status;
+    status = BITCASK_OK;
+    inode = bcfs_inode_new(fs, parent, name, name_size, is_dir, entry->ino);
     if (inode == NULL) return BITCASK_NO_MEMORY;
     (void)pthread_mutex_lock(&inode->lock);
     bcfs_inode_take_attrs(fs, inode, entry);
@@ -68,6 +95,23 @@ bitcask_status bcfs_dir_is_empty(struct bcfs_inode *dir)
     return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
 }
 
+bitcask_status bcfs_name_check_free(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                    bool *concerned)
+{
+    struct bcfs_inode *other = bcfs_inode_find(fs, parent, name, name_size);
+    bitcask_entry entry;
+    bitcask_status status = BITCASK_OK;
+
+    *concerned = other == NULL && bcfs_moves_concern(fs, parent, name, name_size, NULL);
+    bcfs_inode_unref(fs, other, 1);
+    if (parent->state == BCFS_UNLINKED) return BITCASK_NOT_FOUND;
+    if (other != NULL) return BITCASK_EXISTS;
+    if (*concerned) return BITCASK_OK;
+    status = bitcask_stat(parent->dir->partition, name, name_size, &entry);
+    if (status == BITCASK_OK) return BITCASK_EXISTS;
+    return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
+}
+
 bool bcfs_name_has_record(const struct bcfs_inode *inode)
 {
     return inode->state == BCFS_COMMITTED || inode->stale;
@@ -114,10 +158,12 @@ struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, i
     bcfs_content_unreserve(inode);
     *refs = bcfs_dirty_clear(fs, inode) ? 1 : 0;
     inode->state = BCFS_UNLINKED;
+    inode->nlink = 0;
     inode->stale = false;
     inode->ctime_ns = now_ns;
     /* Content that memory alone has stays until the node goes. */
     if (inode->pending != NULL && inode->pending->value == NULL) bcfs_cache_remove(fs, inode);
     (void)pthread_mutex_unlock(&inode->lock);
+    bcfs_file_forget(fs, inode);
     return bcfs_inode_rename(fs, inode, NULL, NULL, 0);
 }

@@ -20,6 +20,11 @@ bitcask_status bcfs_node_of_entry(struct bcfs *fs, struct bcfs_inode *parent, co
 /* OK if a directory has no names, NOT_EMPTY if it has; whiteouts do not count, nor what they hide. */
 bitcask_status bcfs_dir_is_empty(struct bcfs_inode *dir);
 
+/* OK: the name is free and may be used. EXISTS; NOT_FOUND: the directory was removed. *concerned: a queued move has to
+ * be completed first. */
+bitcask_status bcfs_name_check_free(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                    bool *concerned);
+
 /* Whether the log has a record under the node's name, be it its own or that of the file it replaced. */
 bool bcfs_name_has_record(const struct bcfs_inode *inode);
 

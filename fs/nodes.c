@@ -113,6 +113,18 @@ static bitcask_status make_root(struct bcfs *fs)
     return status;
 }
 
+/* The home of shared files. It is listed and changed by nobody. */
+static bitcask_status make_files(struct bcfs *fs)
+{
+    struct bcfs_inode *files = bcfs_inode_new(fs, NULL, NULL, 0, true, 0);
+
+    if (files == NULL) return BITCASK_NO_MEMORY;
+    fs->nodes->files = files;
+    files->state = BCFS_COMMITTED;
+    files->mode = S_IFDIR;
+    return bitcask_partition_open_files(fs->db, &files->dir->partition);
+}
+
 /* The thread takes no signals: these are the session's. */
 static bitcask_status start_thread(struct bcfs *fs)
 {
@@ -167,6 +179,7 @@ bitcask_status bcfs_start(struct bcfs *fs)
     if (status == BITCASK_OK) status = bcfs_tables_init(fs);
     if (status == BITCASK_OK) status = open_store_dir(fs);
     if (status == BITCASK_OK) status = make_root(fs);
+    if (status == BITCASK_OK) status = make_files(fs);
     if (status == BITCASK_OK) status = start_thread(fs);
     if (status != BITCASK_OK) free_nodes(fs);
     return status;

@@ -17,9 +17,11 @@ void bcfs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data 
 void bcfs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void bcfs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void bcfs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void bcfs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void bcfs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void bcfs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+
+/* link.c */
+void bcfs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 
 /* rename.c */
 void bcfs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
@@ -66,6 +68,27 @@ void bcfs_reply_status(fuse_req_t req, bitcask_status status);
 /* Locks the tree, shared, and a directory: what most operations on names hold. */
 void bcfs_lock_dir(struct bcfs *fs, struct bcfs_inode *dir);
 void bcfs_unlock_dir(struct bcfs *fs, struct bcfs_inode *dir);
+
+/* Answers with the node; the reference becomes the kernel's. */
+void bcfs_reply_entry(fuse_req_t req, struct bcfs_inode *inode);
+
+/* Answers what would make or remove .bitcask, with error, or something in it; false: the request is about neither. */
+bool bcfs_refused(fuse_req_t req, fuse_ino_t parent, const char *name, int error);
+
+/* A name was removed: what is left to do once no lock is held. */
+struct bcfs_removed {
+    struct bcfs_inode *inode; /* with a reference of ours, and `refs` more to give back */
+    struct bcfs_inode *parent;
+    unsigned refs;
+};
+
+/* Whether removing a name of a file is a change of two logs, and queued: it has several, or is large. The directory is
+ * locked, as for the next. */
+bool bcfs_is_link(const struct bcfs *fs, const struct bcfs_inode *inode);
+
+/* Removes a name of such a file; no queued move concerns it. */
+bitcask_status bcfs_remove_link(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                struct bcfs_removed *removed);
 
 /* The name every directory has and no listing shows: control.h. */
 bool bcfs_name_is_reserved(const char *name);

@@ -9,6 +9,7 @@
 #include "acl.h"
 #include "commit.h"
 #include "control.h"
+#include "links.h"
 #include "log.h"
 #include "moves.h"
 #include "names.h"
@@ -52,8 +53,7 @@ void bcfs_unlock_dir(struct bcfs *fs, struct bcfs_inode *parent)
     (void)pthread_rwlock_unlock(&fs->nodes->tree);
 }
 
-/* Answers with the node; the reference becomes the kernel's. */
-static void reply_entry(fuse_req_t req, struct bcfs_inode *inode)
+void bcfs_reply_entry(fuse_req_t req, struct bcfs_inode *inode)
 {
     struct bcfs *fs = bcfs_of(req);
     struct fuse_entry_param entry = {0};
@@ -76,8 +76,7 @@ static void reply_absent(fuse_req_t req)
     (void)fuse_reply_entry(req, &entry);
 }
 
-/* Answers what would make or remove .bitcask, with error, or something in it; false: the request is about neither. */
-static bool refused(fuse_req_t req, fuse_ino_t parent, const char *name, int error)
+bool bcfs_refused(fuse_req_t req, fuse_ino_t parent, const char *name, int error)
 {
     if (bcfs_inode_of(bcfs_of(req), parent)->control != NULL) {
         error = EPERM;
@@ -109,7 +108,7 @@ void bcfs_op_lookup(fuse_req_t req, fuse_ino_t parent_id, const char *name)
         bcfs_unlock_dir(fs, parent);
     }
     if (status == BITCASK_OK) {
-        reply_entry(req, inode);
+        bcfs_reply_entry(req, inode);
     } else if (status == BITCASK_NOT_FOUND) {
         reply_absent(req);
     } else {
@@ -203,25 +202,6 @@ static bitcask_status describe(fuse_req_t req, struct bcfs_inode *parent, struct
     status = inherit(bcfs_of(req), parent, context->umask, wanted);
     (void)pthread_mutex_unlock(&parent->lock);
     return status;
-}
-
-/* OK: the name is free and may be used. The directory is locked. *concerned: a queued move has to be completed
- * first. */
-static bitcask_status check_free(struct bcfs *fs, struct bcfs_inode *parent, const struct wanted *wanted,
-                                 bool *concerned)
-{
-    struct bcfs_inode *other = bcfs_inode_find(fs, parent, wanted->name, wanted->name_size);
-    bitcask_entry entry;
-    bitcask_status status = BITCASK_OK;
-
-    *concerned = other == NULL && bcfs_moves_concern(parent, wanted->name, wanted->name_size, NULL);
-    bcfs_inode_unref(fs, other, 1);
-    if (parent->state == BCFS_UNLINKED) return BITCASK_NOT_FOUND;
-    if (other != NULL) return BITCASK_EXISTS;
-    if (*concerned) return BITCASK_OK;
-    status = bitcask_stat(parent->dir->partition, wanted->name, wanted->name_size, &entry);
-    if (status == BITCASK_OK) return BITCASK_EXISTS;
-    return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
 }
 
 static void set_attrs(struct bcfs_inode *inode, struct wanted *wanted)
@@ -328,7 +308,7 @@ static void make(fuse_req_t req, fuse_ino_t parent_id, struct wanted *wanted)
         if (concerned) status = bcfs_moves_complete(fs);
         if (status != BITCASK_OK) break;
         bcfs_lock_dir(fs, parent);
-        status = check_free(fs, parent, wanted, &concerned);
+        status = bcfs_name_check_free(fs, parent, wanted->name, wanted->name_size, &concerned);
         if (status == BITCASK_OK && !concerned) {
             status =
                 S_ISDIR(wanted->mode) ? make_dir(fs, parent, wanted, &inode) : make_file(fs, parent, wanted, &inode);
@@ -342,7 +322,7 @@ static void make(fuse_req_t req, fuse_ino_t parent_id, struct wanted *wanted)
         if (status != BITCASK_OK) bcfs_inode_unref(fs, inode, 1);
     }
     if (status == BITCASK_OK) {
-        reply_entry(req, inode);
+        bcfs_reply_entry(req, inode);
     } else {
         bcfs_reply_status(req, status);
     }
@@ -352,7 +332,7 @@ void bcfs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 {
     struct wanted wanted = {.name = name, .mode = mode, .rdev = rdev};
 
-    if (refused(req, parent, name, EEXIST)) return;
+    if (bcfs_refused(req, parent, name, EEXIST)) return;
     if ((wanted.mode & S_IFMT) == 0) wanted.mode |= S_IFREG;
     make(req, parent, &wanted);
 }
@@ -361,7 +341,7 @@ void bcfs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 {
     struct wanted wanted = {.name = name, .mode = (mode & 07777) | S_IFDIR};
 
-    if (refused(req, parent, name, EEXIST)) return;
+    if (bcfs_refused(req, parent, name, EEXIST)) return;
     make(req, parent, &wanted);
 }
 
@@ -369,42 +349,28 @@ void bcfs_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, cons
 {
     struct wanted wanted = {.name = name, .mode = S_IFLNK | 0777, .target = target};
 
-    if (refused(req, parent, name, EEXIST)) return;
+    if (bcfs_refused(req, parent, name, EEXIST)) return;
     make(req, parent, &wanted);
-}
-
-void bcfs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
-{
-    (void)ino;
-    (void)parent;
-    (void)name;
-    /* What link(2) says of a filesystem without hard links; tools then copy. */
-    (void)fuse_reply_err(req, EPERM);
 }
 
 /* ---- removing ---- */
 
-/* What is left to do once no lock is held. */
-struct removed {
-    struct bcfs_inode *inode; /* with a reference of ours, and `refs` more to give back */
-    struct bcfs_inode *parent;
-    unsigned refs;
-};
-
-static void finish_removed(struct bcfs *fs, struct removed *removed)
+static void finish_removed(struct bcfs *fs, struct bcfs_removed *removed)
 {
     bcfs_inode_unref(fs, removed->inode, removed->refs + 1);
     bcfs_inode_unref(fs, removed->parent, 1);
 }
 
 /* The parent is locked. */
-static bitcask_status remove_file(struct bcfs *fs, struct bcfs_inode *parent, struct removed *removed)
+static bitcask_status remove_file(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
+                                  struct bcfs_removed *removed)
 {
     struct bcfs_inode *inode = removed->inode;
     bitcask_status status = BITCASK_OK;
     int64_t now_ns = bcfs_now_ns(fs);
 
     if (inode->dir != NULL) return BITCASK_IS_PARTITION;
+    if (bcfs_is_link(fs, inode)) return bcfs_remove_link(fs, parent, name, name_size, removed);
     status = bcfs_name_hold(fs, inode);
     if (status != BITCASK_OK) return status;
     if (bcfs_name_has_record(inode)) {
@@ -418,7 +384,8 @@ static bitcask_status remove_file(struct bcfs *fs, struct bcfs_inode *parent, st
 
 /* The parent is locked. *concerned: names that were moved out of the directory are still in its log, so the moves
  * have to be completed first. */
-static bitcask_status remove_dir(struct bcfs *fs, struct bcfs_inode *parent, struct removed *removed, bool *concerned)
+static bitcask_status remove_dir(struct bcfs *fs, struct bcfs_inode *parent, struct bcfs_removed *removed,
+                                 bool *concerned)
 {
     struct bcfs_inode *inode = removed->inode;
     bitcask_status status = BITCASK_OK;
@@ -444,27 +411,28 @@ static bitcask_status remove_name(struct bcfs *fs, struct bcfs_inode *parent, co
     bool concerned = false;
 
     do {
-        struct removed removed = {0};
+        struct bcfs_removed removed = {0};
 
         if (concerned) status = bcfs_moves_complete(fs);
         if (status != BITCASK_OK) break;
         bcfs_lock_dir(fs, parent);
         status = bcfs_lookup_locked(fs, parent, name, name_size, &removed.inode);
-        concerned = status == BITCASK_OK && bcfs_moves_concern(parent, name, name_size, removed.inode);
+        concerned = status == BITCASK_OK && bcfs_moves_concern(fs, parent, name, name_size, removed.inode);
         if (status == BITCASK_OK && !concerned) {
-            status = is_dir ? remove_dir(fs, parent, &removed, &concerned) : remove_file(fs, parent, &removed);
+            status = is_dir ? remove_dir(fs, parent, &removed, &concerned)
+                            : remove_file(fs, parent, name, name_size, &removed);
         }
         bcfs_unlock_dir(fs, parent);
         finish_removed(fs, &removed);
     } while (status == BITCASK_OK && concerned);
-    return status;
+    return status == BITCASK_OK ? bcfs_moves_if_asked(fs) : status;
 }
 
 void bcfs_op_unlink(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 {
     struct bcfs *fs = bcfs_of(req);
 
-    if (refused(req, parent_id, name, EISDIR)) return;
+    if (bcfs_refused(req, parent_id, name, EISDIR)) return;
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
     } else {
@@ -476,7 +444,7 @@ void bcfs_op_rmdir(fuse_req_t req, fuse_ino_t parent_id, const char *name)
 {
     struct bcfs *fs = bcfs_of(req);
 
-    if (refused(req, parent_id, name, EBUSY)) return;
+    if (bcfs_refused(req, parent_id, name, EBUSY)) return;
     if (fs->options.read_only) {
         (void)fuse_reply_err(req, EROFS);
     } else {

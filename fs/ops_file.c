@@ -9,6 +9,7 @@
 #include "commit.h"
 #include "control.h"
 #include "init.h"
+#include "links.h"
 #include "moves.h"
 #include "node_xattrs.h"
 #include "pending.h"
@@ -320,6 +321,7 @@ void bcfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
     (void)pthread_mutex_unlock(&inode->lock);
     if (status == BITCASK_OK) status = error;
     if (status == BITCASK_OK && parent != NULL) status = bitcask_partition_sync(parent->dir->partition);
+    if (status == BITCASK_OK) status = bcfs_names_sync(fs, inode);
     bcfs_inode_unref(fs, parent, 1);
     bcfs_reply_status(req, status);
 }
@@ -352,6 +354,8 @@ void bcfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
     } else {
         status = bcfs_moves_complete(fs);
         if (status == BITCASK_OK) status = bcfs_commit_dir(fs, dir, BCFS_ALL);
+        /* Some may have a name here. */
+        if (status == BITCASK_OK) status = bcfs_commit_dir(fs, fs->nodes->files, BCFS_ALL);
         if (status == BITCASK_OK) status = bcfs_commit_dir_attrs(fs, dir);
         if (status == BITCASK_OK) status = bitcask_partition_sync(dir->dir->partition);
         /* The directory itself was removed: nothing is left to be made durable. */

@@ -6,6 +6,7 @@
 #include "ops.h"
 
 #include "control.h"
+#include "links.h"
 #include "names.h"
 
 #include <errno.h>
@@ -74,16 +75,20 @@ static bool add_dots(struct listing *listing, off_t *position)
     return true;
 }
 
-/* Adds the node's entry, under the name it has in this directory. Takes the reference over. */
-static bool add_node(struct listing *listing, struct bcfs_inode *inode, off_t position)
+/* Adds a node's entry, under the name it has in this directory. Takes the reference over. */
+static bool add_node(struct listing *listing, struct bcfs_inode *inode, const char *bytes, size_t name_size,
+                     off_t position)
 {
+    char name[BITCASK_NAME_MAX + 1];
     struct stat attr;
     bool fits = false;
 
     (void)pthread_mutex_lock(&inode->lock);
     bcfs_inode_stat(inode, &attr);
     (void)pthread_mutex_unlock(&inode->lock);
-    fits = add(listing, inode->name, &attr, bcfs_inode_id(listing->fs, inode), position);
+    memcpy(name, bytes, name_size);
+    name[name_size] = '\0';
+    fits = add(listing, name, &attr, bcfs_inode_id(listing->fs, inode), position);
     if (fits && listing->plus) {
         listing->handed[listing->handed_count++] = inode;
     } else {
@@ -105,9 +110,10 @@ static bitcask_status add_entry(struct listing *listing, const bitcask_entry *en
         if (status != BITCASK_OK) return status;
     } else {
         inode = bcfs_inode_find(listing->fs, listing->dir, entry->key, entry->key_size);
+        if (inode == NULL && entry->file_id != 0) inode = bcfs_file_find(listing->fs, entry->file_id);
     }
     if (inode != NULL) {
-        *fits = add_node(listing, inode, position);
+        *fits = add_node(listing, inode, entry->key, entry->key_size, position);
         return BITCASK_OK;
     }
     memset(&attr, 0, sizeof(attr));
@@ -147,7 +153,7 @@ static bitcask_status add_next(struct listing *listing, bitcask_query *query, bi
             return BITCASK_NO_MEMORY;
         }
         bcfs_inode_ref(node->inode);
-        *fits = add_node(listing, node->inode, (off_t)number + FIRST_NAME);
+        *fits = add_node(listing, node->inode, node->name, node->name_size, (off_t)number + FIRST_NAME);
     }
     if (status != BITCASK_OK || !*fits) return status;
     if (order >= 0) *memory = node->next[0];

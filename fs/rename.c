@@ -1,17 +1,21 @@
 /* rename.c - rename(2), with RENAME_NOREPLACE and RENAME_EXCHANGE.
  *
  * Four cases. A file that was never committed only changes its name in memory. Within a directory the store moves the
- * record at once, in one batch without a sync. Across directories the move is queued (moves.h). An exchange, and the
- * replacement of a directory, are done by the store at once, wherever they reach.
+ * record at once, in one batch without a sync. Across directories, or over one of several names of a file, the move is
+ * queued (moves.h). An exchange, and the replacement of a directory, are done by the store at once, wherever they reach.
  *
  * The tree is locked exclusively all the while, and the files concerned are held: nobody writes to them, and who reads
  * them does not ask the store by a name that may be another file's by then (names.h). A file whose content is pending
  * is committed before its record moves: else a crash could leave the old content of the source under the target's name,
  * which it never had there.
+ *
+ * A name of a file that has several is renamed by itself: the node's home, by which its content is read and committed,
+ * stays where it is (links.h).
  */
 #include "ops.h"
 
 #include "commit.h"
+#include "links.h"
 #include "moves.h"
 #include "names.h"
 #include "pending.h"
@@ -28,6 +32,7 @@ struct end {
     const char *name;
     size_t name_size;
     struct bcfs_inode *inode; /* what stands there, with a reference; NULL: nothing */
+    struct bcfs_name *link;   /* its name, if it is a shared file's */
 };
 
 /* A rename under way. */
@@ -68,7 +73,10 @@ static bitcask_status find(struct renaming *renaming, struct end *end, bool *con
     if (end->parent->state == BCFS_UNLINKED) return BITCASK_NOT_FOUND;
     status = bcfs_lookup_locked(renaming->fs, end->parent, end->name, end->name_size, &end->inode);
     if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) return status;
-    if (bcfs_moves_concern(end->parent, end->name, end->name_size, end->inode)) *concerned = true;
+    end->link = bcfs_name_of(renaming->fs, end->parent, end->name, end->name_size);
+    if (bcfs_moves_concern(renaming->fs, end->parent, end->name, end->name_size, end->inode)) *concerned = true;
+    /* What the store does at once must find the count of its names as it is here. */
+    if (end->inode != NULL && end->inode->queued > 0) *concerned = true;
     return BITCASK_OK;
 }
 
@@ -102,8 +110,9 @@ static bitcask_status check(struct renaming *renaming, bool *concerned)
         if (victim->dir != NULL && is_moving(renaming->from.parent)) *concerned = true;
         return BITCASK_OK;
     }
-    if (victim == NULL || victim == inode) return BITCASK_OK;
+    if (victim == NULL) return BITCASK_OK;
     if (renaming->flags & RENAME_NOREPLACE) return BITCASK_EXISTS;
+    if (victim == inode) return BITCASK_OK;
     if (inode->dir != NULL && victim->dir == NULL) return BITCASK_NOT_PARTITION;
     if (inode->dir == NULL && victim->dir != NULL) return BITCASK_IS_PARTITION;
     if (victim->dir != NULL) {
@@ -136,21 +145,61 @@ static bitcask_status move_now(struct renaming *renaming, unsigned flags)
     return bitcask_move(renaming->fs->db, &item, 1, NULL);
 }
 
-/* The replaced node loses its name. */
+/* The store leaves the ctime of what was exchanged, or has lost one of several names, alone; the change is committed
+ * like any other. */
+static void touch_file(struct renaming *renaming, struct bcfs_inode *inode)
+{
+    (void)pthread_mutex_lock(&inode->lock);
+    inode->ctime_ns = renaming->now_ns;
+    /* What was asked for is done. Where a full disk has no room for one more record, the ctime stays in memory: a
+     * commit that had to fail for it would fail the next write and fsync, though nothing that they promised is missing.
+     */
+    if (inode->dir == NULL && bcfs_content_reserve(inode, inode->size) == BITCASK_OK) {
+        bcfs_dirty_mark(renaming->fs, inode, BCFS_DIRTY_ATTRS);
+    }
+    (void)pthread_mutex_unlock(&inode->lock);
+    if (inode->dir != NULL) bcfs_dirty_mark_dir(renaming->fs, inode, true);
+}
+
+/* The replaced node loses its name, which may be one of several. */
 static void detach_victim(struct renaming *renaming)
 {
+    struct bcfs *fs = renaming->fs;
     struct bcfs_inode *victim = renaming->to.inode;
 
     if (victim == NULL) return;
-    renaming->lost_parents[1] = bcfs_name_detach(renaming->fs, victim, renaming->now_ns, &renaming->victim_refs);
+    if (renaming->to.link == NULL) {
+        renaming->lost_parents[1] = bcfs_name_detach(fs, victim, renaming->now_ns, &renaming->victim_refs);
+        return;
+    }
+    renaming->lost_parents[1] = bcfs_name_remove(fs, renaming->to.link);
+    renaming->to.link = NULL;
+    if (victim->nlink > 1) {
+        (void)pthread_mutex_lock(&victim->lock);
+        victim->nlink--;
+        (void)pthread_mutex_unlock(&victim->lock);
+        touch_file(renaming, victim);
+    } else {
+        bcfs_inode_unref(fs, bcfs_name_detach(fs, victim, renaming->now_ns, &renaming->victim_refs), 1);
+    }
+}
+
+/* Gives a node, or the one of its names, another place in memory. Returns the directory that it leaves. */
+static struct bcfs_inode *place(struct bcfs *fs, struct end *end, struct bcfs_inode *parent, char **name,
+                                size_t name_size)
+{
+    struct bcfs_inode *lost = end->link != NULL ? bcfs_name_rename(fs, end->link, parent, *name, name_size)
+                                                : bcfs_inode_rename(fs, end->inode, parent, *name, name_size);
+
+    *name = NULL;
+    return lost;
 }
 
 /* Gives the node its new name in memory. */
 static void change_name(struct renaming *renaming)
 {
-    renaming->lost_parents[0] = bcfs_inode_rename(renaming->fs, renaming->from.inode, renaming->to.parent,
-                                                  renaming->new_name, renaming->to.name_size);
-    renaming->new_name = NULL;
+    renaming->lost_parents[0] =
+        place(renaming->fs, &renaming->from, renaming->to.parent, &renaming->new_name, renaming->to.name_size);
 }
 
 /* What the node has reserved for its next commit it shall have in its new directory: *bound bytes. */
@@ -159,6 +208,7 @@ static bitcask_status reserve_there(struct renaming *renaming, uint64_t *bound)
     const struct bcfs_inode *inode = renaming->from.inode;
 
     *bound = 0;
+    if (renaming->from.link != NULL) return BITCASK_OK; /* it is reserved in the home */
     if (inode->pending == NULL || inode->pending->reserved == 0) return BITCASK_OK;
     *bound = bcfs_content_bound(inode, renaming->to.name_size, inode->size, bcfs_xattrs_size(inode));
     return bitcask_reserve(renaming->to.parent->dir->partition, *bound);
@@ -177,7 +227,7 @@ static void change_directory(struct renaming *renaming, uint64_t bound)
 {
     struct bcfs_inode *inode = renaming->from.inode;
 
-    unreserve_here(inode);
+    if (renaming->from.link == NULL) unreserve_here(inode);
     change_name(renaming);
     if (bound > 0) inode->pending->reserved = bound; /* the node is held: its content stays */
 }
@@ -243,7 +293,7 @@ static bitcask_status rename_in_queue(struct renaming *renaming)
     if (status != BITCASK_OK) return status;
     status = reserve_there(renaming, &bound);
     if (status != BITCASK_OK) goto fail_reserved;
-    move = bcfs_move_prepare(inode, renaming->from.parent, renaming->from.name, renaming->from.name_size,
+    move = bcfs_move_prepare(renaming->fs, inode, renaming->from.parent, renaming->from.name, renaming->from.name_size,
                              renaming->to.parent, renaming->to.name, renaming->to.name_size, reserved);
     if (move == NULL) {
         status = BITCASK_NO_MEMORY;
@@ -251,10 +301,16 @@ static bitcask_status rename_in_queue(struct renaming *renaming)
     }
     detach_victim(renaming);
     change_directory(renaming, bound);
-    (void)pthread_mutex_lock(&inode->lock);
-    inode->ctime_ns = renaming->now_ns;
-    bcfs_dirty_relist(renaming->fs, inode);
-    (void)pthread_mutex_unlock(&inode->lock);
+    if (renaming->from.link != NULL) {
+        move->name = renaming->from.link;
+        move->name->queued = true;
+        touch_file(renaming, inode);
+    } else {
+        (void)pthread_mutex_lock(&inode->lock);
+        inode->ctime_ns = renaming->now_ns;
+        bcfs_dirty_relist(renaming->fs, inode);
+        (void)pthread_mutex_unlock(&inode->lock);
+    }
     bcfs_moves_queue(renaming->fs, move);
     return BITCASK_OK;
 
@@ -276,27 +332,16 @@ static bitcask_status replace(struct renaming *renaming)
     struct bcfs_inode *victim = renaming->to.inode;
     bitcask_status status = BITCASK_OK;
 
-    if (inode->state == BCFS_NEW && !inode->stale) return rename_in_memory(renaming);
+    /* A commit under a name that leads to a shared file would write into that one. */
+    if (inode->state == BCFS_NEW && !inode->stale && renaming->to.link == NULL) return rename_in_memory(renaming);
     if (inode->state == BCFS_NEW || inode->dirty & BCFS_DIRTY_CONTENT) status = settle(renaming, inode);
     if (status != BITCASK_OK) return status;
-    if (renaming->from.parent == renaming->to.parent || (victim != NULL && victim->dir != NULL)) {
+    /* Over a name of a shared file two logs are concerned as well. */
+    if ((renaming->from.parent == renaming->to.parent && renaming->to.link == NULL) ||
+        (victim != NULL && victim->dir != NULL)) {
         return rename_in_store(renaming);
     }
     return rename_in_queue(renaming);
-}
-
-/* The store's exchange leaves attributes alone; the change of ctime is committed like any other. */
-static void touch_exchanged(struct renaming *renaming, struct bcfs_inode *inode)
-{
-    (void)pthread_mutex_lock(&inode->lock);
-    inode->ctime_ns = renaming->now_ns;
-    /* The exchange is done. Where a full disk has no room for one more record, the ctime stays in memory: a commit that
-     * had to fail for it would fail the next write and fsync, though nothing that they promised is missing. */
-    if (inode->dir == NULL && bcfs_content_reserve(inode, inode->size) == BITCASK_OK) {
-        bcfs_dirty_mark(renaming->fs, inode, BCFS_DIRTY_ATTRS);
-    }
-    (void)pthread_mutex_unlock(&inode->lock);
-    if (inode->dir != NULL) bcfs_dirty_mark_dir(renaming->fs, inode, true);
 }
 
 static bitcask_status exchange(struct renaming *renaming)
@@ -311,15 +356,14 @@ static bitcask_status exchange(struct renaming *renaming)
     if (status == BITCASK_OK) status = move_now(renaming, BITCASK_EXCHANGE);
     if (status != BITCASK_OK) return status;
     if (renaming->from.parent != renaming->to.parent) {
-        unreserve_here(first);
-        unreserve_here(second);
+        if (renaming->from.link == NULL) unreserve_here(first);
+        if (renaming->to.link == NULL) unreserve_here(second);
     }
     change_name(renaming);
     renaming->lost_parents[1] =
-        bcfs_inode_rename(fs, second, renaming->from.parent, renaming->back_name, renaming->from.name_size);
-    renaming->back_name = NULL;
-    touch_exchanged(renaming, first);
-    touch_exchanged(renaming, second);
+        place(fs, &renaming->to, renaming->from.parent, &renaming->back_name, renaming->from.name_size);
+    touch_file(renaming, first);
+    touch_file(renaming, second);
     return BITCASK_OK;
 }
 

@@ -55,7 +55,7 @@ bitcask_status bc_check_attrs(const bitcask_attrs *attrs)
     return attrs->xattrs || attrs->xattrs_size == 0 ? BITCASK_OK : bc_fail(BITCASK_BAD_ARGUMENT, "xattrs is NULL");
 }
 
-static bitcask_status check_value(const void *value, size_t size)
+bitcask_status bc_check_value(const void *value, size_t size)
 {
     if (!value && size > 0) return bc_fail(BITCASK_BAD_ARGUMENT, "value is NULL");
     if (size > BITCASK_VALUE_MAX)
@@ -178,6 +178,19 @@ bitcask_status bitcask_partition_open_at(bitcask_partition *parent, const void *
     return status == BITCASK_OK ? bc_tree_open(parent, name, name_size, partition) : status;
 }
 
+bitcask_status bitcask_partition_open_files(bitcask *db, bitcask_partition **files)
+{
+    ENTER();
+    bc_node_ref(db->inodes);
+    *files = db->inodes;
+    return BITCASK_OK;
+}
+
+static bc_status check_no_files(const bitcask_partition *partition)
+{
+    return bc_is_files(partition) ? bc_fail(BITCASK_BAD_ARGUMENT, "files by number have no directory") : BITCASK_OK;
+}
+
 void bitcask_partition_close(bitcask_partition **partition)
 {
     bc_node_unref(partition);
@@ -189,6 +202,7 @@ bitcask_status bitcask_partition_create(bitcask_partition *parent, const void *n
     ENTER();
     bc_status status = bitcask_check_name(name, name_size);
     if (status == BITCASK_OK) status = bc_check_attrs(attrs);
+    if (status == BITCASK_OK) status = check_no_files(parent);
     return status == BITCASK_OK ? bc_tree_create(parent, name, name_size, attrs, flags, partition) : status;
 }
 
@@ -223,8 +237,9 @@ static bool is_root(const struct bitcask_partition *partition)
 
 static bc_status find_own_record(struct bitcask_partition *partition, struct own_record *own)
 {
-    bc_status status = BITCASK_OK;
+    bc_status status = check_no_files(partition);
 
+    if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&partition->db->nodes_lock);
     if (partition->dropped) {
         status = BITCASK_NOT_FOUND;
@@ -465,7 +480,7 @@ bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t
 {
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = check_value(value, value_size);
+    if (status == BITCASK_OK) status = bc_check_value(value, value_size);
     if (status == BITCASK_OK && options) status = bc_check_attrs(options->attrs);
     if (status != BITCASK_OK) return status;
     return bc_node_put(partition, key, key_size, value, value_size, options, version);
@@ -493,11 +508,33 @@ bitcask_status bitcask_link(bitcask_partition *from, const void *from_key, size_
                             const void *to_key, size_t to_key_size, unsigned flags)
 {
     ENTER();
-    bc_status status = bitcask_check_name(from_key, from_key_size);
-    if (status == BITCASK_OK) status = bitcask_check_name(to_key, to_key_size);
-    if (status == BITCASK_OK && from->db != to->db)
-        status = bc_fail(BITCASK_BAD_ARGUMENT, "the two names are in different stores");
-    return status == BITCASK_OK ? bc_node_link(from, from_key, from_key_size, to, to_key, to_key_size, flags) : status;
+    const bitcask_move_item item = {.from = from,
+                                    .from_key = from_key,
+                                    .from_key_size = from_key_size,
+                                    .to = to,
+                                    .to_key = to_key,
+                                    .to_key_size = to_key_size,
+                                    .flags = BITCASK_LINK};
+
+    (void)flags; /* with its intent it is durable anyway */
+    if (from->db != to->db) return bc_fail(BITCASK_BAD_ARGUMENT, "the two names are in different stores");
+    return bitcask_move(from->db, &item, 1, NULL);
+}
+
+static bc_status check_move(const bitcask_move_item *item)
+{
+    unsigned flags = item->flags;
+    bc_status status = bitcask_check_name(item->from_key, item->from_key_size);
+
+    if (status == BITCASK_OK && !(flags & BITCASK_REMOVE)) status = bitcask_check_name(item->to_key, item->to_key_size);
+    if (status == BITCASK_OK) status = bc_check_attrs(item->attrs);
+    if (status != BITCASK_OK) return status;
+    if ((flags & ~(unsigned)(BITCASK_NOREPLACE | BITCASK_EXCHANGE | BITCASK_LINK | BITCASK_REMOVE)) ||
+        (flags & (flags - 1)))
+        return bc_fail(BITCASK_BAD_ARGUMENT, "a move is plain, or one of noreplace, exchange, link and remove");
+    if (!(flags & BITCASK_LINK)) status = check_no_files(item->from);
+    if (status == BITCASK_OK && !(flags & BITCASK_REMOVE)) status = check_no_files(item->to);
+    return status;
 }
 
 bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done)
@@ -505,76 +542,11 @@ bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t 
     ENTER();
     if (done) *done = 0;
     for (size_t i = 0; i < count; i++) {
-        const bitcask_move_item *item = &items[i];
-        bc_status status = bitcask_check_name(item->from_key, item->from_key_size);
+        bc_status status = check_move(&items[i]);
 
-        if (status == BITCASK_OK) status = bitcask_check_name(item->to_key, item->to_key_size);
-        if (status == BITCASK_OK) status = bc_check_attrs(item->attrs);
-        if (status == BITCASK_OK && (item->flags & BITCASK_NOREPLACE) && (item->flags & BITCASK_EXCHANGE))
-            status = bc_fail(BITCASK_BAD_ARGUMENT, "an exchange always replaces");
         if (status != BITCASK_OK) return status;
     }
     return bc_db_move(db, items, count, done);
-}
-
-/* ---- batches ---- */
-
-bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch)
-{
-    ENTER();
-    return bc_batch_open(partition, batch);
-}
-
-bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size, const void *value,
-                                 size_t value_size, const bitcask_attrs *attrs)
-{
-    struct bc_write write = {.key = key, .key_size = key_size, .value = value, .value_size = (uint32_t)value_size};
-
-    ENTER();
-    bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = check_value(value, value_size);
-    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
-    if (status != BITCASK_OK) return status;
-    if (attrs) write.attrs = *attrs;
-    return bc_batch_add(batch, &write, NULL);
-}
-
-bitcask_status bitcask_batch_put_writer(bitcask_batch *batch, const void *key, size_t key_size, bitcask_writer *writer,
-                                        const bitcask_attrs *attrs)
-{
-    struct bc_write write = {.key = key, .key_size = key_size};
-
-    ENTER();
-    bc_status status = bitcask_check_name(key, key_size);
-    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
-    if (status != BITCASK_OK) return status;
-    if (attrs) write.attrs = *attrs;
-    return bc_batch_add(batch, &write, writer);
-}
-
-bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size)
-{
-    const struct bc_write write = {.key = key, .key_size = key_size, .flags = BC_RECORD_TOMBSTONE};
-
-    ENTER();
-    bc_status status = bitcask_check_name(key, key_size);
-    return status == BITCASK_OK ? bc_batch_add(batch, &write, NULL) : status;
-}
-
-bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
-{
-    ENTER();
-    return bc_batch_commit(batch, flags, reserved, versions);
-}
-
-void bitcask_batch_clear(bitcask_batch *batch)
-{
-    bc_batch_clear(batch);
-}
-
-void bitcask_batch_close(bitcask_batch **batch)
-{
-    bc_batch_close(batch);
 }
 
 /* ---- queries ---- */

@@ -196,12 +196,15 @@ BITCASK_API bitcask_status bitcask_set_attrs(bitcask_partition *partition, const
 BITCASK_API bitcask_status bitcask_link(bitcask_partition *from, const void *from_key, size_t from_key_size,
                                         bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags);
 
-/* Renames count keys or partitions in one round: replaces a key that is at the target, or an empty partition if
- * a partition is moved; two names of one file are left as they are. Each item is atomic: after a crash it stands under
- * exactly one of its two names; items must not name one another's names. An inode number is kept. Within a partition
- * nothing is synced; across partitions the round syncs a redo intent once. The first item that cannot be done stops the
- * round with its status: *done (may be NULL) says how many were done before it.
- * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, NO_SPACE, ... */
+/* Renames count keys or partitions, or, by their flags, links or deletes files, in rounds of many. A rename replaces a
+ * key that is at the target, or an empty partition if a partition is moved; two names of one file are left as they are.
+ * BITCASK_LINK and BITCASK_REMOVE are bitcask_link() and bitcask_delete(), but with one sync for many. Each item is
+ * atomic: after a crash a renamed one stands under exactly one of its two names, and a file has its link, or not. Items
+ * are done in their order, and one may build on those before it; but that costs a round, except where it links the same
+ * file again. An inode number is kept. A rename within a partition syncs nothing; what concerns two partitions, or a
+ * file with several names, syncs a redo intent once a round. The first item that cannot be done stops the call with its
+ * status: *done (may be NULL) says how many were done before it.
+ * Errors: NOT_FOUND, EXISTS, NOT_EMPTY, IS_PARTITION, NOT_PARTITION, LOOP, TOO_MANY_LINKS, NO_SPACE, ... */
 BITCASK_API bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
 
 /* ---- writers: a value of any size, to 16 TiB, written piece by piece and committed at once ---- */
@@ -247,6 +250,11 @@ BITCASK_API bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask
                                                  size_t key_size, const bitcask_write_options *options,
                                                  uint64_t *version);
 BITCASK_API void bitcask_writer_close(bitcask_writer **writer);
+/* A handle through which files that have an entry->file_id are reached by it, whatever names they have: the "keys" are
+ * the numbers as 16 hex digits, lower case. For bitcask_stat(), _get(), _pin(), _put() and batches of puts (to a file
+ * that is there: else NOT_FOUND), _set_attrs(), _locate(), as `from` of a BITCASK_LINK, _reserve(), _unreserve(),
+ * _partition_sync(). Nothing is listed, made or deleted there. */
+BITCASK_API bitcask_status bitcask_partition_open_files(bitcask *db, bitcask_partition **files);
 
 /* ---- batches: within one partition, all or nothing, also after a crash ---- */
 

@@ -3,6 +3,7 @@
 #include "bitcask.h"
 
 #include "db/dump.h"
+#include "db/inodes.h"
 #include "db/maintain.h"
 
 #define ENTER() bc_detail_clear()
@@ -103,11 +104,20 @@ bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, siz
                               bitcask_location *location)
 {
     struct bc_partition *instance;
+    uint8_t inode_key[BC_INODE_KEY_SIZE];
+    uint64_t ino = 0;
     bitcask_status status;
 
     ENTER();
     status = bitcask_check_name(key, key_size);
     if (status != BITCASK_OK) return status;
+    if (bc_is_files(partition)) {
+        status = bc_files_number(key, key_size, &ino);
+        if (status != BITCASK_OK) return status;
+        bc_inode_key(ino, inode_key);
+        key = inode_key;
+        key_size = sizeof inode_key;
+    }
     status = bc_node_pin(partition, &instance);
     if (status != BITCASK_OK) return status;
     status = bc_partition_locate(instance, key, key_size, location);

@@ -15,5 +15,6 @@ struct bitcask_value {
 
 /* OK, BAD_ARGUMENT or TOO_LARGE. attrs may be NULL. */
 bitcask_status bc_check_attrs(const bitcask_attrs *attrs);
+bitcask_status bc_check_value(const void *value, size_t size);
 
 #endif

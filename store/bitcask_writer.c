@@ -1,6 +1,7 @@
-/* bitcask_writer.c - the public API of writers: arguments are checked here, the work is done below. */
+/* bitcask_writer.c - the public API of writers and batches: arguments are checked here, the work is done below. */
 #include "bitcask_parts.h"
 
+#include "db/batch.h"
 #include "db/writer.h"
 
 bitcask_status bitcask_writer_open(bitcask_partition *partition, bitcask_value **base, bitcask_writer **writer)
@@ -85,4 +86,64 @@ bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask_partition *
 void bitcask_writer_close(bitcask_writer **writer)
 {
     bc_writer_close(writer);
+}
+
+/* ---- batches ---- */
+
+bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch)
+{
+    ENTER();
+    return bc_batch_open(partition, batch);
+}
+
+bitcask_status bitcask_batch_put(bitcask_batch *batch, const void *key, size_t key_size, const void *value,
+                                 size_t value_size, const bitcask_attrs *attrs)
+{
+    struct bc_write write = {.key = key, .key_size = key_size, .value = value, .value_size = (uint32_t)value_size};
+
+    ENTER();
+    bc_status status = bitcask_check_name(key, key_size);
+    if (status == BITCASK_OK) status = bc_check_value(value, value_size);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
+    if (status != BITCASK_OK) return status;
+    if (attrs) write.attrs = *attrs;
+    return bc_batch_add(batch, &write, NULL);
+}
+
+bitcask_status bitcask_batch_put_writer(bitcask_batch *batch, const void *key, size_t key_size, bitcask_writer *writer,
+                                        const bitcask_attrs *attrs)
+{
+    struct bc_write write = {.key = key, .key_size = key_size};
+
+    ENTER();
+    bc_status status = bitcask_check_name(key, key_size);
+    if (status == BITCASK_OK) status = bc_check_attrs(attrs);
+    if (status != BITCASK_OK) return status;
+    if (attrs) write.attrs = *attrs;
+    return bc_batch_add(batch, &write, writer);
+}
+
+bitcask_status bitcask_batch_delete(bitcask_batch *batch, const void *key, size_t key_size)
+{
+    const struct bc_write write = {.key = key, .key_size = key_size, .flags = BC_RECORD_TOMBSTONE};
+
+    ENTER();
+    bc_status status = bitcask_check_name(key, key_size);
+    return status == BITCASK_OK ? bc_batch_add(batch, &write, NULL) : status;
+}
+
+bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
+{
+    ENTER();
+    return bc_batch_commit(batch, flags, reserved, versions);
+}
+
+void bitcask_batch_clear(bitcask_batch *batch)
+{
+    bc_batch_clear(batch);
+}
+
+void bitcask_batch_close(bitcask_batch **batch)
+{
+    bc_batch_close(batch);
 }

@@ -136,7 +136,10 @@ static void play_links(bitcask *db)
     bitcask_partition *root = NULL, *dir = NULL;
     if (bitcask_partition_open(db, "", &root) != BITCASK_OK || bitcask_partition_open(db, "dir", &dir) != BITCASK_OK)
         goto out;
-    const bitcask_move_item within = {dir, "b", 1, dir, "c", 1, 0, NULL}, across = {dir, "c", 1, root, "d", 1, 0, NULL};
+    const bitcask_move_item within = {
+        .from = dir, .from_key = "b", .from_key_size = 1, .to = dir, .to_key = "c", .to_key_size = 1};
+    const bitcask_move_item across = {
+        .from = dir, .from_key = "c", .from_key_size = 1, .to = root, .to_key = "d", .to_key_size = 1};
     if (bitcask_link(root, "a", 1, dir, "b", 1, 0) != BITCASK_OK) goto out;
     if (bitcask_link(dir, "b", 1, root, "e", 1, 0) != BITCASK_OK) goto out;
     if (bitcask_move(db, &within, 1, NULL) != BITCASK_OK) goto out;
@@ -144,6 +147,63 @@ static void play_links(bitcask *db)
     if (bitcask_move(db, &across, 1, NULL) != BITCASK_OK) goto out;
     if (bitcask_delete(root, "d", 1, NULL) != BITCASK_OK) goto out;
 out:
+    bitcask_partition_close(&dir);
+    bitcask_partition_close(&root);
+}
+
+/* The same in rounds of many, some of which build on one another, with contents put to the file by its number. */
+static void play_rounds(bitcask *db)
+{
+    bitcask_partition *root = NULL, *dir = NULL, *files = NULL;
+    uint64_t id = 0;
+    char number[17];
+    if (bitcask_partition_open(db, "", &root) != BITCASK_OK || bitcask_partition_open(db, "dir", &dir) != BITCASK_OK ||
+        bitcask_partition_open_files(db, &files) != BITCASK_OK)
+        goto out;
+    const bitcask_move_item made[] = {
+        {.from = root,
+         .from_key = "a",
+         .from_key_size = 1,
+         .to = dir,
+         .to_key = "b",
+         .to_key_size = 1,
+         .flags = BITCASK_LINK,
+         .file_id = &id},
+        {.from = root,
+         .from_key = "a",
+         .from_key_size = 1,
+         .to = dir,
+         .to_key = "c",
+         .to_key_size = 1,
+         .flags = BITCASK_LINK},
+        {.from = dir,
+         .from_key = "b",
+         .from_key_size = 1,
+         .to = root,
+         .to_key = "d",
+         .to_key_size = 1,
+         .flags = BITCASK_LINK},
+        {.from = root, .from_key = "a", .from_key_size = 1, .flags = BITCASK_REMOVE},
+    };
+    const bitcask_move_item gone[] = {
+        {.from = dir, .from_key = "b", .from_key_size = 1, .flags = BITCASK_REMOVE},
+        {.from = files,
+         .from_key = number,
+         .from_key_size = 16,
+         .to = root,
+         .to_key = "e",
+         .to_key_size = 1,
+         .flags = BITCASK_LINK},
+        {.from = root, .from_key = "d", .from_key_size = 1, .flags = BITCASK_REMOVE},
+        {.from = dir, .from_key = "c", .from_key_size = 1, .to = dir, .to_key = "b", .to_key_size = 1},
+    };
+    if (bitcask_move(db, made, 4, NULL) != BITCASK_OK) goto out;
+    snprintf(number, sizeof number, "%016llx", (unsigned long long)id);
+    if (put_text(files, number, "hello", 0) != BITCASK_OK) goto out;
+    if (bitcask_move(db, gone, 4, NULL) != BITCASK_OK) goto out;
+    if (put_text(files, number, "hello", BITCASK_DURABLE) != BITCASK_OK) goto out;
+out:
+    bitcask_partition_close(&files);
     bitcask_partition_close(&dir);
     bitcask_partition_close(&root);
 }
@@ -177,7 +237,7 @@ static void check_links(bitcask *db, uint64_t n)
     CU_ASSERT_EQUAL(result.damage, 0);
 }
 
-static void links_test(void)
+static void crash_links(void (*play)(bitcask *db))
 {
     bool crashed = true;
     for (uint64_t n = 1; crashed; n++) {
@@ -189,7 +249,7 @@ static void links_test(void)
         EXPECT(BITCASK_OK, put_text(root, "a", "hello", BITCASK_DURABLE));
         bitcask_partition_close(&root);
         bc_sim_crash_at(sim, bc_sim_changes(sim) + n);
-        play_links(db);
+        play(db);
         crashed = bc_sim_crashed(sim);
         for (uint64_t cut = 0; cut < 12; cut++) {
             struct bc_sim *after = bc_sim_power_cut(sim,
@@ -210,6 +270,15 @@ static void links_test(void)
     }
 }
 
+static void links_test(void)
+{
+    crash_links(play_links);
+}
+static void rounds_test(void)
+{
+    crash_links(play_rounds);
+}
+
 int main(void)
 {
     crash_seed = fixture_number("SEED", (uint64_t)time(NULL));
@@ -222,6 +291,7 @@ int main(void)
         {"merges of inodes", merges_test},
         {"several names", links_test},
         {"pieces", pieces_test},
+        {"rounds of links", rounds_test},
         CU_TEST_INFO_NULL,
     };
     return fixture_run("crash with inodes", tests);

@@ -241,7 +241,7 @@ static void links_share_a_file(void)
 static void move(struct store *store, bitcask_partition *from, const char *a, bitcask_partition *to, const char *b,
                  unsigned flags)
 {
-    const bitcask_move_item item = {from, a, strlen(a), to, b, strlen(b), flags, NULL};
+    const bitcask_move_item item = {from, a, strlen(a), to, b, strlen(b), flags, NULL, NULL};
     EXPECT(BITCASK_OK, bitcask_move(store->db, &item, 1, NULL));
 }
 

@@ -55,6 +55,7 @@ typedef enum bitcask_status {
 #define BITCASK_SIZE_MAX (1ull << 44)            /* bytes in one value that is written in pieces */
 #define BITCASK_BATCH_MAX (64u * 1024u * 1024u)  /* encoded bytes of a batch of more than one record */
 #define BITCASK_XATTRS_MAX (64u * 1024u)         /* encoded bytes of a key's extended attributes */
+#define BITCASK_LINKS_MAX 65000u                 /* names of one file */
 
 /* Which members of a bitcask_attrs are given. */
 enum {
@@ -103,6 +104,8 @@ typedef struct bitcask_entry {
     uint64_t partition_id; /* of a partition; 0 for a key */
     uint64_t nlink;        /* names that the file has; 1 for a partition */
     uint64_t stored_size;  /* of value_size, bytes that are no hole */
+    uint64_t file_id;      /* of a file that is large or has several names: the same under all of them, and of no other
+                              file; 0: its record stands under its name */
 } bitcask_entry;
 
 /* When an acknowledged put is on stable storage without being asked for. */
@@ -143,7 +146,9 @@ enum {
     BITCASK_NOREPLACE = 1u << 3,  /* move: BITCASK_EXISTS if the target is there */
     BITCASK_EXCHANGE = 1u << 4,   /* move: swap the two, which must both be there */
     BITCASK_BELOW = 1u << 5,      /* rotate, merge, verify: the partitions below as well */
-    BITCASK_MERGE_FULL = 1u << 6  /* merge: rewrite everything, not only where space comes back */
+    BITCASK_MERGE_FULL = 1u << 6, /* merge: rewrite everything, not only where space comes back */
+    BITCASK_LINK = 1u << 7,       /* move: the file keeps its name and gets the other one besides */
+    BITCASK_REMOVE = 1u << 8      /* move: the name is deleted; there is no target */
 };
 
 /* Options of a put or delete; NULL stands for all zero. */
@@ -154,7 +159,7 @@ typedef struct bitcask_write_options {
     uint64_t reserved; /* bytes of bitcask_reserve() that this write uses up if it succeeds */
 } bitcask_write_options;
 
-/* One rename: see bitcask_move(). */
+/* One rename, link or deletion: see bitcask_move(). */
 struct bitcask_partition;
 typedef struct bitcask_move_item {
     struct bitcask_partition *from;
@@ -163,8 +168,11 @@ typedef struct bitcask_move_item {
     struct bitcask_partition *to;
     const void *to_key;
     size_t to_key_size;
-    unsigned flags;             /* BITCASK_NOREPLACE or BITCASK_EXCHANGE */
-    const bitcask_attrs *attrs; /* members to set in what is moved (its ctime, say), NULL: none; not for EXCHANGE */
+    unsigned flags; /* none, or one of BITCASK_NOREPLACE, BITCASK_EXCHANGE, BITCASK_LINK and BITCASK_REMOVE */
+    /* Members to set in what is moved (its ctime, say), NULL: none; not for EXCHANGE. For LINK and REMOVE the ctime
+     * alone, of a file that has several names, and not back. */
+    const bitcask_attrs *attrs;
+    uint64_t *file_id; /* LINK: NULL, or gets that of the file when the item is done */
 } bitcask_move_item;
 
 /* Options of a query; all zero: every key and partition, in order. Bounds are compared by memcmp. */

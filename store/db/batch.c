@@ -70,6 +70,7 @@ static bool key_exists(const struct bitcask_batch *batch, size_t index, const st
 /* Whether it touches an inode, or makes one: then two logs are concerned. Under the write lock. */
 static bool concerns_inodes(const struct bitcask_batch *batch, const struct bc_partition *instance)
 {
+    if (bc_is_files(batch->node)) return true;
     for (size_t i = 0; i < batch->count; i++) {
         const struct bc_write *write = &batch->writes[i];
         struct bc_entry entry;

@@ -1,4 +1,4 @@
-/* change.c - puts, deletions and links that concern inodes.
+/* change.c - puts and deletions that concern inodes.
  *
  * What is large is written first, as extents that nobody maps yet. Then, under the locks of the directory and of
  * partition 1, each operation is looked at: does its name lead to an inode, shall it lead to one, or not any more? If
@@ -29,6 +29,18 @@ struct names {
     struct bc_change change;
 };
 
+bc_status bc_files_number(const void *key, size_t key_size, uint64_t *ino)
+{
+    *ino = 0;
+    for (size_t i = 0; i < key_size; i++) {
+        char digit = ((const char *)key)[i];
+
+        if (!(digit >= '0' && digit <= '9') && !(digit >= 'a' && digit <= 'f')) return BITCASK_NOT_FOUND;
+        *ino = *ino << 4 | (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+    }
+    return key_size == 16 ? BITCASK_OK : BITCASK_NOT_FOUND;
+}
+
 bc_status bc_check_conditions(bool present, bool partition, uint64_t version, const bitcask_write_options *options)
 {
     if (options && (options->flags & BITCASK_IF_ABSENT) && present) return BITCASK_EXISTS;
@@ -49,6 +61,19 @@ static bool is_deletion(const struct bc_name_op *op)
 static bool has_value(const struct bc_name_op *op)
 {
     return !is_deletion(op) && !op->content;
+}
+
+/* The locks of the directory and of partition 1, which are one where the names are numbers of files. */
+static void lock_both(const struct names *names, struct bc_partition *instance)
+{
+    pthread_mutex_lock(&instance->write_lock);
+    if (instance != names->inodes) pthread_mutex_lock(&names->inodes->write_lock);
+}
+
+static void unlock_both(const struct names *names, struct bc_partition *instance)
+{
+    if (instance != names->inodes) pthread_mutex_unlock(&names->inodes->write_lock);
+    pthread_mutex_unlock(&instance->write_lock);
 }
 
 /* Of operations on one name the last one counts; a deletion among the others parts it from what was there. */
@@ -91,6 +116,10 @@ static bc_status move_room(struct names *names)
     for (size_t i = 0; i < names->count; i++)
         if (has_value(&names->ops[i])) bound += extents_bound(names->node->db, names->ops[i].value_size);
     if (reserved == 0 || bound == 0) return BITCASK_OK;
+    if (bc_is_files(names->node)) {
+        names->taken = names->room = reserved < bound ? reserved : bound;
+        return BITCASK_OK;
+    }
     status = bc_node_pin(names->node, &instance);
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);
@@ -201,6 +230,21 @@ static bc_status plan_deletion(struct names *names, size_t i, struct bc_inode *i
     return status;
 }
 
+/* A put to a file by its number. */
+static bc_status plan_file(struct names *names, size_t i)
+{
+    const struct bc_name_op *op = &names->ops[i];
+    struct bc_inode *inode = NULL;
+    uint64_t ino;
+    bc_status status = bc_files_number(op->write->key, op->write->key_size, &ino);
+
+    if (is_deletion(op)) return bc_fail(BITCASK_BAD_ARGUMENT, "files are deleted by their names");
+    if (status == BITCASK_OK) status = bc_change_inode(&names->change, names->inodes, ino, &inode);
+    if (status == BITCASK_OK)
+        status = bc_check_conditions(true, false, inode->record ? inode->record->entry.version : 0, names->options);
+    return status == BITCASK_OK ? plan_put(names, i, inode) : status;
+}
+
 static bc_status plan_one(struct names *names, const struct bc_partition *instance, size_t i)
 {
     const struct bc_name_op *op = &names->ops[i];
@@ -213,6 +257,7 @@ static bc_status plan_one(struct names *names, const struct bc_partition *instan
     names->parts[i].write = names->parts[i].inode = 0;
     names->ops[i].ino = 0;
     if (names->parts[i].superseded) return BITCASK_OK;
+    if (bc_is_files(names->node)) return plan_file(names, i);
     there = bc_index_get(instance->index, op->write->key, op->write->key_size, &entry) == BITCASK_OK;
     version = entry.version;
     if (there && (entry.flags & BC_ENTRY_LINK)) {
@@ -247,13 +292,15 @@ static bc_status append_inodes(struct names *names)
 {
     struct bc_change *change = &names->change;
     struct bc_partition *inodes = names->inodes;
+    uint64_t reserved = bc_is_files(names->node) && names->options ? names->options->reserved - names->taken : 0;
     bc_status status = BITCASK_OK;
 
     change->inode_writes = calloc(change->inode_count, sizeof *change->inode_writes);
     if (!change->inode_writes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < change->inode_count && status == BITCASK_OK; i++)
         status = bc_inode_encode(&change->inodes[i], &change->inode_writes[i]);
-    if (status == BITCASK_OK) status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, 0);
+    if (status == BITCASK_OK)
+        status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, reserved);
     if (status != BITCASK_OK) return status;
     atomic_store(&names->node->db->inode_position, bc_partition_position(inodes));
     for (size_t i = 0; i < change->inode_count; i++) bc_inode_done(names->node->db, inodes, &change->inodes[i]);
@@ -287,6 +334,7 @@ static void done(struct names *names, struct bc_partition *instance)
                                 : part->write > 0 ? names->change.writes[part->write - 1].write.version
                                                   : 0;
     }
+    if (bc_is_files(names->node)) return; /* the append took it */
     instance->reserved -= reserved < instance->reserved ? reserved : instance->reserved;
 }
 
@@ -300,8 +348,7 @@ static bc_status try_one_log(struct names *names, bool *round)
     bc_status status = bc_node_pin(names->node, &instance);
 
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
-    pthread_mutex_lock(&names->inodes->write_lock);
+    lock_both(names, instance);
     status = plan(names, instance);
     *round = status == BITCASK_OK && names->change.inode_count > 0 && names->change.write_count > 0;
     inodes_alone = names->change.inode_count > 0;
@@ -309,8 +356,7 @@ static bc_status try_one_log(struct names *names, bool *round)
     if (status == BITCASK_OK && !*round) done(names, instance);
     position = bc_partition_position(instance);
     bc_change_release(&names->change);
-    pthread_mutex_unlock(&names->inodes->write_lock);
-    pthread_mutex_unlock(&instance->write_lock);
+    unlock_both(names, instance);
     if (status == BITCASK_OK && !*round && !inodes_alone)
         return bc_node_end_append(names->node, instance, position, flags);
     bc_node_unpin(names->node);
@@ -374,7 +420,7 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
 
 /* ---- links ---- */
 
-static bc_status no_inode(const struct bc_partition *instance, uint64_t ino)
+bc_status bc_no_inode(const struct bc_partition *instance, uint64_t ino)
 {
     return bc_fail(BITCASK_CORRUPT,
                    "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
@@ -402,7 +448,7 @@ static bc_status settle(struct bitcask_partition *node, const void *key, size_t 
         if (bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK && (entry.flags & BC_ENTRY_LINK) &&
             entry.child_id == ino &&
             bc_index_get(inodes->index, inode_key, sizeof inode_key, NULL) == BITCASK_NOT_FOUND)
-            status = no_inode(instance, ino);
+            status = bc_no_inode(instance, ino);
         pthread_mutex_unlock(&instance->write_lock);
         bc_node_unpin(node);
     }
@@ -412,6 +458,12 @@ static bc_status settle(struct bitcask_partition *node, const void *key, size_t 
 
 bc_status bc_node_pin_value(struct bitcask_partition *node, const void *key, size_t key_size, struct bc_value **out)
 {
+    if (bc_is_files(node)) {
+        uint64_t number;
+        bc_status status = bc_files_number(key, key_size, &number);
+
+        return status == BITCASK_OK ? bc_inode_pin(node->db, number, out) : status;
+    }
     for (;;) {
         struct bc_partition *instance;
         struct bc_value *value = NULL;
@@ -438,6 +490,12 @@ bc_status bc_node_pin_value(struct bitcask_partition *node, const void *key, siz
 
 bc_status bc_node_stat(struct bitcask_partition *node, const void *key, size_t key_size, bitcask_entry *out)
 {
+    if (bc_is_files(node)) {
+        uint64_t number;
+        bc_status status = bc_files_number(key, key_size, &number);
+
+        return status == BITCASK_OK ? bc_inode_stat(node->db, number, key, key_size, out) : status;
+    }
     for (;;) {
         struct bc_partition *instance;
         struct bc_entry entry;
@@ -458,13 +516,28 @@ bc_status bc_node_stat(struct bitcask_partition *node, const void *key, size_t k
     }
 }
 
+/* The inode that a name leads to. */
+static bc_status find_link(struct bitcask_partition *node, const struct bc_partition *instance, const void *key,
+                           size_t key_size, uint64_t *ino)
+{
+    struct bc_entry entry;
+    bc_status status;
+
+    if (bc_is_files(node)) return bc_files_number(key, key_size, ino);
+    status = bc_index_get(instance->index, key, key_size, &entry);
+    if (status != BITCASK_OK) return status;
+    if (!(entry.flags & BC_ENTRY_LINK)) return BITCASK_NOT_FOUND; /* replaced meanwhile */
+    *ino = entry.child_id;
+    return BITCASK_OK;
+}
+
 bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, size_t key_size,
                             const bitcask_attrs *attrs, unsigned flags, uint64_t *version)
 {
     struct bitcask *db = node->db;
     struct bc_partition *instance = NULL, *inodes;
     struct bc_inode inode = {0};
-    struct bc_entry entry;
+    uint64_t ino = 0;
     bc_status status = bc_node_pin(db->inodes, &inodes);
 
     if (status != BITCASK_OK) return status;
@@ -474,122 +547,18 @@ bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, siz
         return status;
     }
     pthread_mutex_lock(&instance->write_lock);
-    pthread_mutex_lock(&inodes->write_lock);
-    status = bc_index_get(instance->index, key, key_size, &entry);
-    if (status == BITCASK_OK && !(entry.flags & BC_ENTRY_LINK)) status = BITCASK_NOT_FOUND; /* replaced meanwhile */
-    if (status == BITCASK_OK) {
-        status = bc_inode_load(inodes, entry.child_id, &inode);
-        if (status == BITCASK_NOT_FOUND) status = no_inode(instance, entry.child_id);
-    }
+    if (instance != inodes) pthread_mutex_lock(&inodes->write_lock);
+    status = find_link(node, instance, key, key_size, &ino);
+    if (status == BITCASK_OK) status = bc_inode_load(inodes, ino, &inode);
+    if (status == BITCASK_NOT_FOUND && ino != 0 && instance != inodes) status = bc_no_inode(instance, ino);
     if (status == BITCASK_OK) {
         bc_attrs_merge(&inode.attrs, attrs);
         status = bc_inode_put(db, inodes, &inode, version);
     }
     bc_inode_release(&inode);
-    pthread_mutex_unlock(&inodes->write_lock);
+    if (instance != inodes) pthread_mutex_unlock(&inodes->write_lock);
     pthread_mutex_unlock(&instance->write_lock);
     bc_node_unpin(node);
     bc_node_unpin(db->inodes);
     return status == BITCASK_OK ? bc_node_end_write(node, flags) : status;
-}
-
-/* A name that gets a second one. */
-struct linking {
-    struct bitcask_partition *from, *to;
-    const void *from_key, *to_key;
-    size_t from_key_size, to_key_size;
-    struct bc_partition *source, *target;
-    struct bc_value *record; /* of a small file; loaded */
-    struct bc_content content;
-    uint8_t number[8];
-    struct bc_change change;
-};
-
-static bc_status add_link(struct linking *linking, struct bitcask_partition *node, const void *key, size_t key_size)
-{
-    const struct bc_write write = {.key = key,
-                                   .key_size = key_size,
-                                   .flags = BC_RECORD_LINK,
-                                   .value = linking->number,
-                                   .value_size = sizeof linking->number};
-    return bc_change_add(&linking->change, node, &write);
-}
-
-/* The record of a small file becomes an inode, and its name a link. */
-static bc_status make_inode(struct linking *linking, struct bc_partition *inodes, struct bc_inode **inode)
-{
-    struct bc_write write;
-    bc_status status = bc_partition_pin(linking->source, linking->from_key, linking->from_key_size, &linking->record);
-
-    if (status == BITCASK_OK) status = bc_value_load(linking->record);
-    if (status == BITCASK_OK) status = bc_change_new_inode(&linking->change, linking->from->db, inodes, inode);
-    if (status != BITCASK_OK) return status;
-    bc_write_from_value(linking->record, &write);
-    if (!(write.attrs.present & BITCASK_ATTR_INO)) {
-        write.attrs.present |= BITCASK_ATTR_INO;
-        write.attrs.ino = bc_derived_ino(linking->from->id, linking->from_key, linking->from_key_size);
-    }
-    linking->content = (struct bc_content){.size = write.value_size, .bytes = write.value};
-    bc_inode_set_content(*inode, &linking->content, &write.attrs);
-    bc_put_u64(linking->number, (*inode)->ino);
-    return add_link(linking, linking->from, linking->from_key, linking->from_key_size);
-}
-
-static bc_status plan_link(struct linking *linking, struct bc_partition *inodes)
-{
-    struct bc_inode *inode = NULL;
-    struct bc_entry entry;
-    bc_status status = bc_partition_writable(linking->source);
-
-    if (status == BITCASK_OK) status = bc_partition_writable(linking->target);
-    if (status == BITCASK_OK) status = bc_partition_writable(inodes);
-    if (status == BITCASK_OK)
-        status = bc_index_get(linking->source->index, linking->from_key, linking->from_key_size, &entry);
-    if (status == BITCASK_OK && (entry.flags & BC_ENTRY_PARTITION)) status = BITCASK_IS_PARTITION;
-    if (status == BITCASK_OK &&
-        bc_index_get(linking->target->index, linking->to_key, linking->to_key_size, NULL) == BITCASK_OK)
-        status = BITCASK_EXISTS;
-    if (status != BITCASK_OK) return status;
-    if (entry.flags & BC_ENTRY_LINK) {
-        status = bc_change_inode(&linking->change, inodes, entry.child_id, &inode);
-        if (status == BITCASK_NOT_FOUND) status = no_inode(linking->source, entry.child_id);
-        bc_put_u64(linking->number, entry.child_id);
-    } else {
-        status = make_inode(linking, inodes, &inode);
-    }
-    if (status == BITCASK_OK && inode->links >= BC_LINKS_MAX)
-        status = bc_fail(BITCASK_TOO_MANY_LINKS, "a file may have %u names", BC_LINKS_MAX);
-    if (status != BITCASK_OK) return status;
-    inode->links++;
-    return add_link(linking, linking->to, linking->to_key, linking->to_key_size);
-}
-
-bc_status bc_node_link(struct bitcask_partition *from, const void *from_key, size_t from_key_size,
-                       struct bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags)
-{
-    struct bitcask *db = from->db;
-    struct linking linking = {.from = from,
-                              .to = to,
-                              .from_key = from_key,
-                              .to_key = to_key,
-                              .from_key_size = from_key_size,
-                              .to_key_size = to_key_size};
-    struct bc_round *round = NULL;
-    bc_status status;
-
-    (void)flags; /* with its intent it is durable anyway */
-    if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
-    bc_names_lock(db);
-    status = bc_round_open(db, &round);
-    if (status == BITCASK_OK) status = bc_round_add_side(round, from, &linking.source);
-    if (status == BITCASK_OK) status = bc_round_add_side(round, to, &linking.target);
-    if (status == BITCASK_OK) status = bc_round_lock(round);
-    if (status == BITCASK_OK) status = plan_link(&linking, bc_round_inodes(round));
-    if (status == BITCASK_OK) status = bc_round_take(round, &linking.change);
-    if (status == BITCASK_OK) status = bc_round_commit(round);
-    bc_round_end(&round);
-    bc_names_unlock(db);
-    bc_change_release(&linking.change);
-    bc_value_close(&linking.record);
-    return status == BITCASK_OK ? bc_intents_limit(db) : status;
 }

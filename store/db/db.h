@@ -277,6 +277,12 @@ void bc_tree_remove_dropped(struct bitcask *db);
 /* Says in partition 1, durably, that a writer is at work that may leave unnamed partitions. tree_lock held, or open. */
 bc_status bc_tree_note_session(struct bitcask *db);
 
+/* Whether a handle is that of files by their number, and not of a directory. */
+static inline bool bc_is_files(const struct bitcask_partition *node)
+{
+    return node == node->db->inodes;
+}
+
 /* Around what changes names that may be links: takes and gives back the tree lock. */
 static inline void bc_names_lock(struct bitcask *db)
 {

@@ -14,7 +14,7 @@
 #include "db/runs.h"
 #include "log/inode_body.h"
 
-#define BC_LINKS_MAX 65000u
+#define BC_LINKS_MAX BITCASK_LINKS_MAX
 
 /* ---- content.c ---- */
 
@@ -163,8 +163,10 @@ bc_status bc_check_conditions(bool present, bool partition, uint64_t version, co
 bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, size_t key_size,
                             const bitcask_attrs *attrs, unsigned flags, uint64_t *version);
 
-/* Gives a file a second name. EXISTS, IS_PARTITION, NOT_FOUND, TOO_MANY_LINKS, ... */
-bc_status bc_node_link(struct bitcask_partition *from, const void *from_key, size_t from_key_size,
-                       struct bitcask_partition *to, const void *to_key, size_t to_key_size, unsigned flags);
+/* The number that 16 hex digits stand for, the key of a file in the handle on all files. NOT_FOUND: they are none. */
+bc_status bc_files_number(const void *key, size_t key_size, uint64_t *ino);
+
+/* A name of `instance` leads to an inode that is not there: damage, in words. */
+bc_status bc_no_inode(const struct bc_partition *instance, uint64_t ino);
 
 #endif

@@ -77,7 +77,8 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
     bc_status status;
 
     if (options && options->attrs) write.attrs = *options->attrs;
-    if (value_size > node->db->inline_max) return change(node, &write, value, value_size, options, version);
+    if (value_size > node->db->inline_max || bc_is_files(node))
+        return change(node, &write, value, value_size, options, version);
     status = bc_node_pin(node, &instance);
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);
@@ -131,7 +132,10 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
     struct bc_partition *instance;
     struct bc_write write = {.key = key, .key_size = key_size};
     bool own = bc_key_is_internal(key, key_size), link = false;
-    bc_status status = bc_node_pin(node, &instance);
+    bc_status status;
+
+    if (bc_is_files(node)) return bc_link_set_attrs(node, key, key_size, attrs, flags, version);
+    status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&instance->write_lock);

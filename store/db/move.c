@@ -242,14 +242,13 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
         size_t across = 0;
         bool round = false;
 
-        if (items[at].from == items[at].to) {
+        if (!bc_move_is_for_round(&items[at])) {
             status = move_within(&items[at], &round);
             if (round) status = bc_moves_round(db, &items[at], 1, &at);
             else if (status == BITCASK_OK) at++;
             continue;
         }
-        while (at + across < count && across < BC_ROUND_ITEMS && items[at + across].from != items[at + across].to)
-            across++;
+        while (at + across < count && bc_move_is_for_round(&items[at + across])) across++;
         status = bc_moves_round(db, &items[at], across, &at);
     }
     bc_names_unlock(db);
@@ -257,7 +256,7 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
     if (status == BITCASK_OK) status = bc_intents_limit(db);
     if (status == BITCASK_OK && db->sync == BITCASK_SYNC_ALWAYS)
         for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
-            status = bc_node_sync(items[i].to);
+            if (!(items[i].flags & BITCASK_REMOVE)) status = bc_node_sync(items[i].to);
             if (status == BITCASK_OK) status = bc_node_sync(items[i].from);
         }
     return status;

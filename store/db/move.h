@@ -1,5 +1,5 @@
-/* move.h - one rename under way, and what its two implementations share: move.c within a partition, move_round.c
- * where two logs are touched.
+/* move.h - one rename, link or deletion under way, and what their implementations share: move.c within a partition,
+ * move_round.c where two logs are touched, link_round.c for what is special of links and deletions there.
  *
  * Threads: all of it runs under the tree lock.
  */
@@ -8,7 +8,7 @@
 
 #include "db/round.h"
 
-/* One rename under way. */
+/* One rename under way; or a link or a deletion, which have no target or replace none. */
 struct bc_move {
     const bitcask_move_item *item;
     struct bc_partition *from, *to;     /* pinned by the round */
@@ -20,6 +20,10 @@ struct bc_move {
     uint64_t replaced_ino;        /* the target is a name of this inode, and shall not be one any more; 0: no */
     bool same;                    /* both are names of one inode: nothing is to be done */
     struct bc_change change;      /* of a round */
+    /* Of a link: */
+    struct bc_content content; /* of a small file that becomes an inode: the bytes of source */
+    uint8_t number[8];         /* the value of links */
+    uint64_t ino;              /* the inode that gets the name */
 };
 
 /* ---- one move: move.c ---- */
@@ -46,10 +50,44 @@ void bc_moves_unlock(struct bc_partition **instances, size_t count);
 
 /* ---- many moves with one sync: move_round.c ---- */
 
-#define BC_ROUND_ITEMS 32u
+/* Whether an item is for a round in any case, which links and deletions are, and moves across partitions. */
+static inline bool bc_move_is_for_round(const bitcask_move_item *item)
+{
+    return (item->flags & (BITCASK_LINK | BITCASK_REMOVE)) != 0 || item->from != item->to;
+}
 
-/* Does the first of these moves, at most BC_ROUND_ITEMS, by intents: as many as depend on none before them. *done grows
+/* Does the first of these moves by intents: as many as depend on none before them, and as a round may take. *done grows
  * by their number; the status is that of the one after them. */
 bc_status bc_moves_round(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done);
+
+/* ---- names that a round has changed already: link_round.c ---- */
+
+/* What a name is once the round is over; index and tree do not show it yet. */
+struct bc_round_name {
+    const struct bitcask_partition *node; /* NULL: this place of the table is free */
+    const void *key;                      /* not owned: it is an item's */
+    size_t key_size;
+    uint64_t ino; /* a link to this inode; 0: anything else */
+};
+
+struct bc_round_names {
+    struct bc_round_name *table; /* owned */
+    size_t places;               /* a power of two */
+};
+
+/* For at most `most` items. NO_MEMORY. */
+bc_status bc_round_names_init(struct bc_round_names *names, size_t most);
+void bc_round_names_release(struct bc_round_names *names);
+
+/* NULL: the round has not changed it. */
+const struct bc_round_name *bc_round_names_find(const struct bc_round_names *names,
+                                                const struct bitcask_partition *node, const void *key, size_t key_size);
+void bc_round_names_add(struct bc_round_names *names, const struct bitcask_partition *node, const void *key,
+                        size_t key_size, uint64_t ino);
+
+/* Prepares a link, or a deletion, as part of the round, under all write locks. *later: it depends on what the round has
+ * changed, and is left to the next one. */
+bc_status bc_link_prepare(struct bc_round *round, struct bc_round_names *names, struct bc_move *move, bool *later);
+bc_status bc_removal_prepare(struct bc_round *round, struct bc_round_names *names, struct bc_move *move, bool *later);
 
 #endif

@@ -1,4 +1,4 @@
-/* move_round.c - renames that touch two logs: across partitions, or over a name of an inode.
+/* move_round.c - what touches two logs: renames across partitions, or over a name of an inode; links and deletions.
  *
  * They are gathered into rounds (round.c), as many as do not depend on one another.
  */
@@ -8,50 +8,60 @@
 #include <string.h>
 
 #define ROUND_BYTES (16u * 1024u * 1024u)
+#define ROUND_ITEMS 2048u /* links and deletions; */
+#define ROUND_MOVES 32u   /* moves, whose values are written twice; */
+#define ROUND_SIDES 64u   /* and the partitions of all of them, which are open at once */
 
 struct gathered {
     struct bc_round *round;
+    struct bc_round_names names;
     struct bc_move *moves;
+    size_t most;  /* whose partitions are pinned */
     size_t count; /* prepared */
 };
 
-/* Pins all that takes part in the round. */
-static bc_status gather_sides(struct gathered *gathered, const bitcask_move_item *items, size_t count)
+static bool is_plain(const bitcask_move_item *item)
 {
+    return !(item->flags & (BITCASK_LINK | BITCASK_REMOVE));
+}
+
+static bc_status gather_one(struct gathered *gathered, struct bc_move *move)
+{
+    const bitcask_move_item *item = move->item;
     bc_status status = BITCASK_OK;
 
-    for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
-        struct bc_move *move = &gathered->moves[i];
+    if (is_plain(item)) status = bc_move_find_replaced(move);
+    if (status == BITCASK_OK && !(item->flags & BITCASK_REMOVE))
+        status = bc_round_add_side(gathered->round, item->to, &move->to);
+    if (status == BITCASK_OK && !bc_is_files(item->from))
+        status = bc_round_add_side(gathered->round, item->from, &move->from);
+    if (status == BITCASK_OK && move->replaced)
+        status = bc_round_add_side(gathered->round, move->replaced, &move->replaced_instance);
+    return status;
+}
 
-        status = bc_move_find_replaced(move);
-        if (status == BITCASK_OK) status = bc_round_add_side(gathered->round, items[i].to, &move->to);
-        if (status == BITCASK_OK) status = bc_round_add_side(gathered->round, items[i].from, &move->from);
-        if (status == BITCASK_OK && move->replaced)
-            status = bc_round_add_side(gathered->round, move->replaced, &move->replaced_instance);
+/* Pins all that takes part in the round, and says how much of the items that is. */
+static bc_status gather_sides(struct gathered *gathered, size_t count)
+{
+    bc_status status = BITCASK_OK;
+    size_t plain = 0;
+
+    while (gathered->most < count && status == BITCASK_OK) {
+        struct bc_move *move = &gathered->moves[gathered->most];
+
+        if (is_plain(move->item) && ++plain > ROUND_MOVES) break;
+        if (gathered->most > 0 && bc_round_sides(gathered->round) >= ROUND_SIDES) break;
+        status = gather_one(gathered, move);
+        if (status == BITCASK_OK) gathered->most++;
     }
     return status;
 }
 
-static bool same_name(const struct bitcask_partition *a, const void *a_key, size_t a_size,
-                      const struct bitcask_partition *b, const void *b_key, size_t b_size)
-{
-    return a == b && a_size == b_size && memcmp(a_key, b_key, a_size) == 0;
-}
-
-/* Whether a move of the round so far concerns a name of this item. */
+/* Whether the round has changed a name of this item already. */
 static bool concerns(const struct gathered *gathered, const bitcask_move_item *item)
 {
-    for (size_t i = 0; i < gathered->count; i++) {
-        const bitcask_move_item *other = gathered->moves[i].item;
-
-        if (same_name(item->from, item->from_key, item->from_key_size, other->from, other->from_key,
-                      other->from_key_size) ||
-            same_name(item->from, item->from_key, item->from_key_size, other->to, other->to_key, other->to_key_size) ||
-            same_name(item->to, item->to_key, item->to_key_size, other->from, other->from_key, other->from_key_size) ||
-            same_name(item->to, item->to_key, item->to_key_size, other->to, other->to_key, other->to_key_size))
-            return true;
-    }
-    return false;
+    return bc_round_names_find(&gathered->names, item->from, item->from_key, item->from_key_size) ||
+           bc_round_names_find(&gathered->names, item->to, item->to_key, item->to_key_size);
 }
 
 /* Whether one of the two names is a partition's. Its write locks are held. */
@@ -73,7 +83,7 @@ static bc_status add_replaced_inode(struct gathered *gathered, struct bc_move *m
     bc_status status;
 
     if (move->replaced_ino == 0) return BITCASK_OK;
-    *later = bc_round_has_inode(gathered->round, move->replaced_ino);
+    *later = bc_round_find_inode(gathered->round, move->replaced_ino) != NULL;
     if (*later) return BITCASK_OK;
     status = bc_change_inode(&move->change, bc_round_inodes(gathered->round), move->replaced_ino, &inode);
     if (status == BITCASK_NOT_FOUND) return BITCASK_OK; /* damage; the name is better off with what is moved here */
@@ -81,54 +91,80 @@ static bc_status add_replaced_inode(struct gathered *gathered, struct bc_move *m
     return status;
 }
 
-static bc_status prepare(struct gathered *gathered, struct bc_move *move, bool *later)
+static bc_status prepare_plain(struct gathered *gathered, struct bc_move *move, bool *later)
 {
+    const bitcask_move_item *item = move->item;
     bc_status status = bc_move_prepare(move);
 
     if (status != BITCASK_OK || move->same) return status;
     status = add_replaced_inode(gathered, move, later);
-    if (status == BITCASK_OK && !*later) status = bc_change_add(&move->change, move->item->to, &move->put);
-    if (status == BITCASK_OK && !*later) status = bc_change_add(&move->change, move->item->from, &move->removal);
+    if (status == BITCASK_OK && !*later) status = bc_change_add(&move->change, item->to, &move->put);
+    if (status == BITCASK_OK && !*later) status = bc_change_add(&move->change, item->from, &move->removal);
     if (status == BITCASK_OK && !*later) status = bc_round_take(gathered->round, &move->change);
-    return status;
+    if (status != BITCASK_OK || *later) return status;
+    bc_round_names_add(&gathered->names, item->from, item->from_key, item->from_key_size, 0);
+    bc_round_names_add(&gathered->names, item->to, item->to_key, item->to_key_size, 0);
+    return BITCASK_OK;
+}
+
+static bc_status prepare(struct gathered *gathered, struct bc_move *move, bool *later)
+{
+    if (move->item->flags & BITCASK_LINK) return bc_link_prepare(gathered->round, &gathered->names, move, later);
+    if (move->item->flags & BITCASK_REMOVE) return bc_removal_prepare(gathered->round, &gathered->names, move, later);
+    return prepare_plain(gathered, move, later);
 }
 
 /* Prepares moves, from the first on, until one cannot be done: *stop is its status. What depends on an earlier move is
  * left to the next round, since index and tree show that one only when this round is over: a name of it, which would
- * else be moved twice or replaced unseen; an inode; and partitions, which must be found empty and make no loop. All
- * write locks are held. */
-static void prepare_moves(struct gathered *gathered, size_t count, bc_status *stop)
+ * else be moved twice or replaced unseen; an inode, but see link_round.c; and partitions, which must be found empty and
+ * make no loop. All write locks are held. */
+static void prepare_moves(struct gathered *gathered, bc_status *stop)
 {
     uint64_t bytes = 0;
     bool alone = false, later = false;
 
-    while (gathered->count < count && bytes < ROUND_BYTES && !alone) {
+    while (gathered->count < gathered->most && bytes < ROUND_BYTES && !alone) {
         struct bc_move *move = &gathered->moves[gathered->count];
+        bool plain = is_plain(move->item);
 
-        alone = moves_partition(move);
-        if (gathered->count > 0 && (alone || concerns(gathered, move->item))) return;
+        alone = plain && moves_partition(move);
+        if (plain && gathered->count > 0 && (alone || concerns(gathered, move->item))) return;
         *stop = prepare(gathered, move, &later);
         if (*stop != BITCASK_OK || later) {
             bc_move_take_back(move);
             return;
         }
-        bytes += move->put.value_size + move->removal.value_size;
+        bytes += move->put.value_size + move->removal.value_size + move->content.size;
         gathered->count++;
     }
 }
 
+/* What was done is in the logs: the tree of names follows. */
+static void finish_move(struct bc_move *move)
+{
+    if (is_plain(move->item))
+        bc_move_update_tree(move);
+    else if (move->item->file_id)
+        *move->item->file_id = move->ino;
+    bc_move_release(move);
+}
+
 bc_status bc_moves_round(struct bitcask *db, const bitcask_move_item *items, size_t count, size_t *done)
 {
-    struct gathered gathered = {.moves = calloc(count, sizeof *gathered.moves)};
+    struct gathered gathered = {0};
     size_t moved = 0;
-    bc_status status = gathered.moves ? bc_round_open(db, &gathered.round) : BITCASK_NO_MEMORY, stop = BITCASK_OK;
+    bc_status status, stop = BITCASK_OK;
 
+    if (count > ROUND_ITEMS) count = ROUND_ITEMS;
+    gathered.moves = calloc(count, sizeof *gathered.moves);
+    status = gathered.moves ? bc_round_names_init(&gathered.names, count) : BITCASK_NO_MEMORY;
+    if (status == BITCASK_OK) status = bc_round_open(db, &gathered.round);
     for (size_t i = 0; gathered.moves && i < count; i++) gathered.moves[i].item = &items[i];
     if (status == BITCASK_OK) {
-        status = gather_sides(&gathered, items, count);
+        status = gather_sides(&gathered, count);
         if (status == BITCASK_OK) {
             status = bc_round_lock(gathered.round);
-            if (status == BITCASK_OK) prepare_moves(&gathered, count, &stop);
+            if (status == BITCASK_OK) prepare_moves(&gathered, &stop);
             if (status == BITCASK_OK && bc_round_count(gathered.round) > 0) status = bc_round_commit(gathered.round);
             if (status != BITCASK_OK)
                 for (size_t i = 0; i < gathered.count; i++) bc_move_take_back(&gathered.moves[i]);
@@ -139,10 +175,8 @@ bc_status bc_moves_round(struct bitcask *db, const bitcask_move_item *items, siz
      * bc_move_update_tree() waits for all its pins. */
     if (status == BITCASK_OK) moved = gathered.count;
     for (size_t i = moved; gathered.moves && i < count; i++) bc_move_release(&gathered.moves[i]);
-    for (size_t i = 0; i < moved; i++) {
-        bc_move_update_tree(&gathered.moves[i]);
-        bc_move_release(&gathered.moves[i]);
-    }
+    for (size_t i = 0; i < moved; i++) finish_move(&gathered.moves[i]);
+    bc_round_names_release(&gathered.names);
     free(gathered.moves);
     *done += moved;
     return status != BITCASK_OK ? status : stop;

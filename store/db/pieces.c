@@ -10,18 +10,13 @@
 
 #define STEP 65536u /* bytes that room is reserved in: not anew for each small write */
 
-static uint64_t extent_size(const struct bitcask_writer *writer)
-{
-    return 1ull << writer->extent_shift;
-}
-
 /* Bytes of the log that an extent with so many bytes takes; alone it may need a mark beside it. */
 static uint64_t bound_of(const struct bitcask_writer *writer, uint64_t used)
 {
     const struct bc_write write = {.key_size = BC_EXTENT_KEY_SIZE};
     uint64_t rounded = (used + STEP - 1) / STEP * STEP;
 
-    if (rounded > extent_size(writer)) rounded = extent_size(writer);
+    if (rounded > bc_extent_size(writer)) rounded = bc_extent_size(writer);
     return rounded + bc_writes_bound(&write, 1);
 }
 
@@ -67,7 +62,7 @@ static bc_status take_in(struct bitcask_writer *writer, struct bc_piece *piece)
     if (status != BITCASK_OK || !extent || start >= writer->size) return status;
     there = extent->entry.value_size;
     if (there > writer->size - start) there = writer->size - start;
-    if (there > extent_size(writer))
+    if (there > bc_extent_size(writer))
         return bc_fail(BITCASK_CORRUPT, "extent %llu of inode %016llx is too long; restore the file from a backup",
                        (unsigned long long)piece->number, (unsigned long long)writer->ino);
     status = bc_piece_reserve(writer, piece, (uint32_t)there);
@@ -90,7 +85,7 @@ bc_status bc_piece_get(struct bitcask_writer *writer, uint64_t number, bool whol
     if (status != BITCASK_OK) return status;
     piece = &writer->pieces[writer->piece_count];
     *piece = (struct bc_piece){.number = number, .touched = ++writer->clock};
-    piece->bytes = malloc((size_t)extent_size(writer));
+    piece->bytes = malloc((size_t)bc_extent_size(writer));
     if (!piece->bytes) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a value that is being written");
     writer->piece_count++;
     if (!whole) status = take_in(writer, piece);

@@ -269,6 +269,7 @@ void bc_inode_to_public(const struct bc_entry *entry, const struct bc_inode_body
     out->value_size = body->size;
     out->stored_size = body->size;
     out->nlink = body->links;
+    out->file_id = ino;
     if (body->extent_shift == 0) return;
     out->stored_size = 0;
     for (size_t i = 0; i < body->run_count; i++) {

@@ -191,12 +191,17 @@ size_t bc_round_count(const struct bc_round *round)
     return round->count;
 }
 
-bool bc_round_has_inode(const struct bc_round *round, uint64_t ino)
+size_t bc_round_sides(const struct bc_round *round)
+{
+    return round->side_count;
+}
+
+struct bc_inode *bc_round_find_inode(const struct bc_round *round, uint64_t ino)
 {
     for (size_t i = 0; i < round->count; i++)
         for (size_t n = 0; n < round->changes[i]->inode_count; n++)
-            if (round->changes[i]->inodes[n].ino == ino) return true;
-    return false;
+            if (round->changes[i]->inodes[n].ino == ino) return &round->changes[i]->inodes[n];
+    return NULL;
 }
 
 static bc_status encode_inodes(struct bc_change *change)
@@ -238,8 +243,7 @@ bc_status bc_round_take(struct bc_round *round, struct bc_change *change)
 
     if (!list) return BITCASK_NO_MEMORY;
     round->changes = list;
-    status = encode_inodes(change);
-    if (status == BITCASK_OK) status = reserve(round, change);
+    status = reserve(round, change);
     if (status == BITCASK_OK) round->changes[round->count++] = change;
     return status;
 }
@@ -456,7 +460,10 @@ static void roll_back(struct bc_round *round, bool logged)
 bc_status bc_round_commit(struct bc_round *round)
 {
     bool logged = false, whole = false;
-    bc_status status = add_to_sides(round);
+    bc_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < round->count && status == BITCASK_OK; i++) status = encode_inodes(round->changes[i]);
+    if (status == BITCASK_OK) status = add_to_sides(round);
 
     if (status == BITCASK_OK) status = write_intents(round, &logged);
     if (status == BITCASK_OK) status = append_sides(round, &whole);

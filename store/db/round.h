@@ -53,13 +53,15 @@ bc_status bc_round_lock(struct bc_round *round);
 /* Partition 1. */
 struct bc_partition *bc_round_inodes(struct bc_round *round);
 
-/* Adds a change, which stays where it is until the end of the round: encodes its inodes, reserves room for its records.
- * On failure it is not part of the round. */
+/* Adds a change, which stays where it is until the end of the round: reserves room for its records. On failure it is
+ * not part of the round. */
 bc_status bc_round_take(struct bc_round *round, struct bc_change *change);
 
-/* Whether a change of the round concerns this inode: then what is in the log is not the latest of it. */
-bool bc_round_has_inode(const struct bc_round *round, uint64_t ino);
+/* The inode as an earlier change of the round has it: then what is in the log is not the latest of it. A round is one
+ * batch in partition 1, so a later change may go on changing it there. NULL: none concerns it. Valid until the end. */
+struct bc_inode *bc_round_find_inode(const struct bc_round *round, uint64_t ino);
 size_t bc_round_count(const struct bc_round *round);
+size_t bc_round_sides(const struct bc_round *round);
 
 /* Writes the intents, syncs, appends. On failure nothing was done, or it will be done at the next open and the
  * partitions take no writes until then. */

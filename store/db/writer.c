@@ -6,20 +6,14 @@
 
 /* The inode's record without its map, the intent, and a file that may have to be begun. */
 #define RECORD_ROOM 131072u
-#define CHUNK_PIECES (BC_WRITER_PIECES / 2) /* that one step of a write touches at most */
 #define ROOM_CHUNK (64ull * 1024 * 1024)
-
-static uint64_t extent_size(const struct bitcask_writer *writer)
-{
-    return 1ull << writer->extent_shift;
-}
 
 /* Of extent number, bytes within the content. */
 static uint64_t bytes_within(const struct bitcask_writer *writer, uint64_t number)
 {
     uint64_t start = number << writer->extent_shift, left = writer->size > start ? writer->size - start : 0;
 
-    return left < extent_size(writer) ? left : extent_size(writer);
+    return left < bc_extent_size(writer) ? left : bc_extent_size(writer);
 }
 
 /* ---- room ---- */
@@ -64,7 +58,7 @@ void bc_writer_give_room(struct bitcask_writer *writer, uint64_t bytes)
 }
 
 /* Room for the record, whose map may have become longer by `runs`. */
-static bc_status reserve_record(struct bitcask_writer *writer, size_t runs)
+bc_status bc_writer_reserve_record(struct bitcask_writer *writer, size_t runs)
 {
     uint64_t wanted = RECORD_ROOM + (writer->map.count + 2 * runs) * BC_INODE_RUN_SIZE;
     bc_status status;
@@ -211,7 +205,7 @@ void bc_writer_close(struct bitcask_writer **pointer)
 /* The content will grow: what an extent still holds behind the end must not be part of it. */
 static bc_status seal_end(struct bitcask_writer *writer)
 {
-    uint64_t number = writer->size >> writer->extent_shift, within = writer->size & (extent_size(writer) - 1);
+    uint64_t number = writer->size >> writer->extent_shift, within = writer->size & (bc_extent_size(writer) - 1);
     struct bc_piece *piece;
     struct bc_value *extent;
     bc_status status;
@@ -230,9 +224,9 @@ static bc_status write_step(struct bitcask_writer *writer, uint64_t offset, cons
     bc_status status = BITCASK_OK;
 
     if (end > writer->size) status = seal_end(writer);
-    if (status == BITCASK_OK) status = reserve_record(writer, BC_WRITER_PIECES);
+    if (status == BITCASK_OK) status = bc_writer_reserve_record(writer, BC_WRITER_PIECES);
     for (uint64_t n = first; n <= last && status == BITCASK_OK; n++) {
-        uint64_t start = n << writer->extent_shift, stop = start + extent_size(writer);
+        uint64_t start = n << writer->extent_shift, stop = start + bc_extent_size(writer);
         uint32_t used = (uint32_t)((end < stop ? end : stop) - start);
         bool fresh = !bc_piece_find(writer, n);
         struct bc_piece *piece;
@@ -251,7 +245,7 @@ static bc_status write_step(struct bitcask_writer *writer, uint64_t offset, cons
         return status;
     }
     for (uint64_t n = first; n <= last; n++) {
-        uint64_t start = n << writer->extent_shift, stop = start + extent_size(writer);
+        uint64_t start = n << writer->extent_shift, stop = start + bc_extent_size(writer);
         uint64_t from = offset > start ? offset : start, to = end < stop ? end : stop;
         struct bc_piece *piece = bc_piece_find(writer, n);
 
@@ -265,12 +259,12 @@ static bc_status write_step(struct bitcask_writer *writer, uint64_t offset, cons
 
 static bc_status write_locked(struct bitcask_writer *writer, uint64_t offset, const uint8_t *bytes, size_t size)
 {
-    uint64_t most = (uint64_t)CHUNK_PIECES << writer->extent_shift;
+    uint64_t most = (uint64_t)BC_CHUNK_PIECES << writer->extent_shift;
     bc_status status = BITCASK_OK;
 
     while (size > 0 && status == BITCASK_OK) {
         /* Up to a boundary, so that a step never touches more pieces than it may. */
-        uint64_t some = most - (offset & (extent_size(writer) - 1));
+        uint64_t some = most - (offset & (bc_extent_size(writer) - 1));
 
         if (some > size) some = size;
         status = write_step(writer, offset, bytes, (size_t)some);
@@ -302,9 +296,9 @@ bc_status bc_writer_resize(struct bitcask_writer *writer, uint64_t size)
     pthread_mutex_lock(&writer->lock);
     if (size > writer->size) status = seal_end(writer);
     if (status == BITCASK_OK && size < writer->size) status = bc_runs_prepare(&writer->map, 1);
-    if (status == BITCASK_OK && size > writer->size) status = reserve_record(writer, 0);
+    if (status == BITCASK_OK && size > writer->size) status = bc_writer_reserve_record(writer, 0);
     if (status == BITCASK_OK && size < writer->size) {
-        uint64_t keep = (size + extent_size(writer) - 1) >> writer->extent_shift;
+        uint64_t keep = (size + bc_extent_size(writer) - 1) >> writer->extent_shift;
         struct bc_piece *end;
 
         for (size_t i = writer->piece_count; i-- > 0;)
@@ -326,7 +320,7 @@ static bc_status clear_part(struct bitcask_writer *writer, uint64_t number, uint
     bc_status status = BITCASK_OK;
 
     if (!piece && !bc_runs_find(writer->map.runs, writer->map.count, number)) return BITCASK_OK;
-    status = reserve_record(writer, BC_WRITER_PIECES);
+    status = bc_writer_reserve_record(writer, BC_WRITER_PIECES);
     if (status == BITCASK_OK) status = bc_piece_get(writer, number, false, &piece);
     if (status == BITCASK_OK) status = bc_piece_reserve(writer, piece, piece->used);
     if (status != BITCASK_OK) return status;
@@ -343,16 +337,17 @@ bc_status bc_writer_clear(struct bitcask_writer *writer, uint64_t offset, uint64
     pthread_mutex_lock(&writer->lock);
     if (offset >= writer->size || size == 0) goto out;
     end = size > writer->size - offset ? writer->size : offset + size;
-    first = (offset + extent_size(writer) - 1) >> writer->extent_shift; /* the first that goes as a whole */
-    stop = end == writer->size ? (end + extent_size(writer) - 1) >> writer->extent_shift : end >> writer->extent_shift;
+    first = (offset + bc_extent_size(writer) - 1) >> writer->extent_shift; /* the first that goes as a whole */
+    stop =
+        end == writer->size ? (end + bc_extent_size(writer) - 1) >> writer->extent_shift : end >> writer->extent_shift;
     status = bc_runs_prepare(&writer->map, 1);
-    if (status == BITCASK_OK) status = reserve_record(writer, 2);
+    if (status == BITCASK_OK) status = bc_writer_reserve_record(writer, 2);
     if (status == BITCASK_OK && first > stop) {
-        status = clear_part(writer, stop, offset & (extent_size(writer) - 1), end - (stop << writer->extent_shift));
+        status = clear_part(writer, stop, offset & (bc_extent_size(writer) - 1), end - (stop << writer->extent_shift));
         goto out;
     }
     if (status == BITCASK_OK && (first << writer->extent_shift) > offset)
-        status = clear_part(writer, first - 1, offset & (extent_size(writer) - 1), extent_size(writer));
+        status = clear_part(writer, first - 1, offset & (bc_extent_size(writer) - 1), bc_extent_size(writer));
     if (status == BITCASK_OK && (stop << writer->extent_shift) < end)
         status = clear_part(writer, stop, 0, end - (stop << writer->extent_shift));
     if (status == BITCASK_OK) status = bc_runs_prepare(&writer->map, 1);
@@ -379,8 +374,8 @@ bc_status bc_writer_reserve(struct bitcask_writer *writer, uint64_t offset, uint
     first = offset >> writer->extent_shift;
     last = (offset + size - 1) >> writer->extent_shift;
     /* The map as well: in the worst order each extent is a run. */
-    wanted = (last - first + 1) * (extent_size(writer) + bc_writes_bound(&write, 1) + BC_INODE_RUN_SIZE);
-    status = reserve_record(writer, BC_WRITER_PIECES);
+    wanted = (last - first + 1) * (bc_extent_size(writer) + bc_writes_bound(&write, 1) + BC_INODE_RUN_SIZE);
+    status = bc_writer_reserve_record(writer, BC_WRITER_PIECES);
     /* Not by trying: the disk would be full for everybody until it fails. */
     if (status == BITCASK_OK && wanted > writer->promised &&
         wanted - writer->promised > bc_io_free_bytes(writer->db->env.io, writer->db->dir_fd))
@@ -407,8 +402,8 @@ bc_status bc_writer_read(struct bitcask_writer *writer, uint64_t offset, void *b
     else if (size > writer->size - offset)
         size = (size_t)(writer->size - offset);
     while (*got < size && status == BITCASK_OK) {
-        uint64_t number = offset >> writer->extent_shift, within = offset & (extent_size(writer) - 1), there = 0;
-        uint64_t part = extent_size(writer) - within < size - *got ? extent_size(writer) - within : size - *got;
+        uint64_t number = offset >> writer->extent_shift, within = offset & (bc_extent_size(writer) - 1), there = 0;
+        uint64_t part = bc_extent_size(writer) - within < size - *got ? bc_extent_size(writer) - within : size - *got;
         const struct bc_piece *piece = bc_piece_find(writer, number);
         struct bc_value *extent = NULL;
 
@@ -474,135 +469,5 @@ void bc_writer_state(struct bitcask_writer *writer, uint64_t *size, uint64_t *st
         if (!bc_runs_find(writer->map.runs, writer->map.count, writer->pieces[i].number))
             *stored += bytes_within(writer, writer->pieces[i].number);
     *memory = writer->piece_count << writer->extent_shift;
-    pthread_mutex_unlock(&writer->lock);
-}
-
-/* ---- commit ---- */
-
-/* A small content stands in the record. It is all brought into pieces, which are never committed themselves. */
-static bc_status prepare_inline(struct bitcask_writer *writer, struct bc_content *content)
-{
-    uint64_t count = (writer->size + extent_size(writer) - 1) >> writer->extent_shift;
-    bc_status status = BITCASK_OK;
-
-    for (uint64_t n = 0; n < count && status == BITCASK_OK; n++) {
-        struct bc_piece *piece;
-
-        if (bc_runs_find(writer->map.runs, writer->map.count, n)) status = bc_piece_get(writer, n, false, &piece);
-    }
-    free(writer->inline_bytes);
-    writer->inline_bytes = calloc(1, (size_t)writer->size + 1);
-    if (!writer->inline_bytes) return BITCASK_NO_MEMORY;
-    for (size_t i = 0; i < writer->piece_count && status == BITCASK_OK; i++) {
-        const struct bc_piece *piece = &writer->pieces[i];
-        uint64_t start = piece->number << writer->extent_shift;
-
-        if (start < writer->size) memcpy(writer->inline_bytes + start, piece->bytes, piece->used);
-    }
-    if (status == BITCASK_OK) status = bc_runs_prepare(&writer->map, 1);
-    if (status != BITCASK_OK) return status;
-    bc_writer_forget(writer, 0, UINT64_MAX);
-    *content = (struct bc_content){.size = writer->size, .bytes = writer->inline_bytes};
-    return BITCASK_OK;
-}
-
-static bc_status prepare_extents(struct bitcask_writer *writer, struct bc_content *content)
-{
-    size_t count;
-    bc_status status = bc_pieces_flush(writer, BC_WRITER_PIECES);
-
-    count = writer->map.count;
-    if (status == BITCASK_OK && count > (BITCASK_VALUE_MAX - BC_INODE_HEAD_SIZE) / BC_INODE_RUN_SIZE)
-        status = bc_fail(BITCASK_TOO_LARGE, "a map of %zu runs is too long; copy the file", count);
-    writer->prepared.count = 0;
-    if (status == BITCASK_OK) status = bc_runs_prepare(&writer->prepared, count);
-    if (status != BITCASK_OK) return status;
-    *content = (struct bc_content){.size = writer->size, .extent_shift = writer->extent_shift, .run_count = count};
-    content->runs = malloc((count + 1) * sizeof *content->runs);
-    if (!content->runs) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a map of %zu runs", count);
-    if (count > 0) {
-        memcpy(content->runs, writer->map.runs, count * sizeof *content->runs);
-        memcpy(writer->prepared.runs, writer->map.runs, count * sizeof *content->runs);
-    }
-    writer->prepared.count = count;
-    return BITCASK_OK;
-}
-
-bc_status bc_writer_prepare(struct bitcask_writer *writer, struct bc_content *content, struct bc_content *based)
-{
-    bool small;
-    bc_status status = BITCASK_OK;
-
-    pthread_mutex_lock(&writer->lock);
-    small = writer->size <= writer->db->inline_max && writer->size <= (uint64_t)CHUNK_PIECES << writer->extent_shift;
-    if (writer->stale)
-        status = bc_fail(BITCASK_VERSION_MISMATCH, "the value was replaced by somebody else; open it anew");
-    writer->prepared.count = 0;
-    if (status == BITCASK_OK) status = small ? prepare_inline(writer, content) : prepare_extents(writer, content);
-    if (status == BITCASK_OK) {
-        *based = (struct bc_content){.runs = writer->committed.runs, .run_count = writer->committed.count};
-        writer->ids_prepared = small ? 0 : writer->id_count;
-        writer->writing = false;
-        /* Handed over by being free: the record, and what goes with it, is written next. */
-        bc_writer_give_room(writer, writer->reserved);
-        writer->reserved = 0;
-    }
-    pthread_mutex_unlock(&writer->lock);
-    return status;
-}
-
-static bool same_map(const struct bc_run *runs, size_t count, const struct bc_runs *list)
-{
-    if (count != list->count) return false;
-    for (size_t i = 0; i < count; i++)
-        if (runs[i].first != list->runs[i].first || runs[i].count != list->runs[i].count ||
-            runs[i].value_id != list->runs[i].value_id)
-            return false;
-    return true;
-}
-
-/* The extents are the inode's now, and held as those of every reader are. Between the commit and this somebody may have
- * replaced them: then what is not in memory here is lost, and the writer says so. */
-static void hold(struct bitcask_writer *writer, uint64_t ino)
-{
-    struct bc_value *value = NULL;
-    const struct bc_run *runs = NULL;
-    size_t count = 0;
-    uint8_t shift = 0;
-    uint64_t pinned_ino = 0;
-
-    if (ino == writer->ino && (writer->base || writer->committed.count == 0)) {
-        if (writer->base) bc_hold_settle(writer->db, writer->inodes, ino);
-        return;
-    }
-    if (ino != 0 && writer->committed.count > 0 && bc_inode_pin(writer->db, ino, &value) == BITCASK_OK)
-        bc_pinned_map(value, &pinned_ino, &shift, &runs, &count);
-    writer->stale = writer->committed.count > 0 && (!value || !same_map(runs, count, &writer->committed));
-    if (writer->base) bc_pinned_close(&writer->base);
-    writer->base = value;
-    writer->ino = ino;
-    bc_detail_clear();
-}
-
-void bc_writer_done(struct bitcask_writer *writer, bool committed, uint64_t ino)
-{
-    pthread_mutex_lock(&writer->lock);
-    free(writer->inline_bytes);
-    writer->inline_bytes = NULL;
-    if (committed) {
-        struct bc_runs old = writer->committed;
-
-        writer->committed = writer->prepared;
-        writer->prepared = old;
-        writer->id_count -= writer->ids_prepared;
-        if (writer->id_count > 0)
-            memmove(writer->ids, writer->ids + writer->ids_prepared, writer->id_count * sizeof *writer->ids);
-        hold(writer, ino);
-    } else {
-        /* It will be tried again, and needs the room then. Where it is gone, the next attempt says so. */
-        (void)reserve_record(writer, 0);
-        bc_detail_clear();
-    }
-    writer->ids_prepared = 0;
     pthread_mutex_unlock(&writer->lock);
 }

@@ -41,6 +41,16 @@ struct bitcask_writer {
 
 /* ---- writer.c ---- */
 
+#define BC_CHUNK_PIECES (BC_WRITER_PIECES / 2) /* that one step of a write touches at most */
+
+static inline uint64_t bc_extent_size(const struct bitcask_writer *writer)
+{
+    return 1ull << writer->extent_shift;
+}
+
+/* Room for the inode's record, whose map may have become longer by `runs`. NO_SPACE. */
+bc_status bc_writer_reserve_record(struct bitcask_writer *writer, size_t runs);
+
 /* Room in partition 1. NO_SPACE. */
 bc_status bc_writer_take_room(struct bitcask_writer *writer, uint64_t bytes);
 void bc_writer_give_room(struct bitcask_writer *writer, uint64_t bytes);
