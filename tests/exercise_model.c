@@ -338,11 +338,22 @@ static bool may_be(const struct file *f, int name, size_t size, uint64_t hash)
     return false;
 }
 
+/* The file that another of its names was found as before this one; NULL: this is the first, or the only one. */
+static struct file *found_before(int name, const struct stat *st, ino_t inos[NAMES])
+{
+    inos[name] = st->st_ino;
+    for (int i = 0; i < name && st->st_nlink > 1; i++)
+        if (at[i] != NULL && inos[i] == st->st_ino) return at[i];
+    return NULL;
+}
+
 /* The files as a crash left them, against what they may be; they are what the model goes on with. */
 void recover(void)
 {
     struct file *old[FILES];
     int found[FILES] = {0}, found_alone[FILES] = {0};
+    ino_t inos[NAMES] = {0};
+    struct stat st;
     close_all();
     ask("revive");
     kill_asked = false;
@@ -359,6 +370,7 @@ void recover(void)
             need(NULL, !name_must[name], "a name that was durable is lost");
             continue;
         }
+        need(NULL, fstat(fd, &st) == 0, "stat");
         size_t size = read_all(NULL, fd, largest + 1, 0);
         close(fd);
         uint64_t hash = hash_of(buffer, size);
@@ -374,9 +386,16 @@ void recover(void)
             if (old[i] != NULL && old[i]->may >> name & 1) show(old[i]);
         errno = 0;
         need(NULL, matches > 0, "a content that should not be there");
-        struct file *f = new_file(name);
-        resize(f, size);
-        if (size > 0) memcpy(f->data, buffer, size);
+        struct file *f = found_before(name, &st, inos);
+        if (f != NULL) {
+            name_gained(name, f);
+        } else {
+            f = new_file(name);
+            resize(f, size);
+            if (size > 0) memcpy(f->data, buffer, size);
+        }
+        errno = 0;
+        need(f, f->size == size && (size == 0 || memcmp(f->data, buffer, size) == 0), "two contents of one file");
         note(f, "found after a crash as %s, %zu bytes, %d candidates", path(name), size, matches);
     }
     for (int i = 0; i < FILES; i++) {
