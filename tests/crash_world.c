@@ -52,6 +52,7 @@ bool world_open(struct world *world, bool read_only)
 
 void world_close(struct world *world)
 {
+    if (world->faulty && world->stopped) return; /* the script has ended: the driver looks at what is open */
     for (size_t i = 0; i < world->object_count; i++) bitcask_partition_close(&world->objects[i].handle);
     if (!world->db || !went_well(world, bitcask_close(&world->db), "close")) return;
     if (bc_sim_crashed(world->sim) || (world->faulty && world->stopped)) return;

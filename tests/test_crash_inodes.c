@@ -1,7 +1,7 @@
 /* test_crash_inodes.c - large values on the simulated disk, the power cut at every change of it. The scripts are like
- * those of test_crash.c, with values that are cut into extents: a name has exactly one whole content, whatever happens.
- * See crash_drive.h. Overwriting a file whose rename is not durable yet is left out: the two are in different logs, and
- * the model knows no state with the one and not the other.
+ * those of test_crash.c, with values that are cut into extents: a name has exactly one whole content, whatever happens,
+ * also where a call fails. See crash_drive.h. Overwriting a file whose rename is not durable yet is left out: the two are
+ * in different logs, and the model knows no state with the one and not the other.
  */
 #include <stdio.h>
 #include <time.h>
@@ -10,6 +10,13 @@
 #include "db/maintain.h"
 
 #define VALUE_SIZE 9000 /* three extents of 4 KiB */
+
+/* The power cut at every change, and each call failing. */
+static void everywhere(const char *name, crash_script play)
+{
+    crash_everywhere(name, play, BITCASK_SYNC_OS, VALUE_SIZE);
+    fail_everywhere(name, play, BITCASK_SYNC_OS, VALUE_SIZE);
+}
 
 /* Growth into an inode, overwriting, deleting. */
 static void growth_and_overwrites(struct world *world)
@@ -80,11 +87,11 @@ static void merges_of_inodes(struct world *world)
 
 static void growth_test(void)
 {
-    crash_everywhere("growth and overwrites", growth_and_overwrites, BITCASK_SYNC_OS, VALUE_SIZE);
+    everywhere("growth and overwrites", growth_and_overwrites);
 }
 static void renames_test(void)
 {
-    crash_everywhere("renames", renames, BITCASK_SYNC_OS, VALUE_SIZE);
+    everywhere("renames", renames);
 }
 /* Values written in pieces: whatever was appended before the commit is no value of anybody's. */
 static void pieces(struct world *world)
@@ -105,16 +112,16 @@ static void pieces(struct world *world)
 static void pieces_test(void)
 {
     world_in_pieces = true;
-    crash_everywhere("pieces", pieces, BITCASK_SYNC_OS, VALUE_SIZE);
+    everywhere("pieces", pieces);
     world_in_pieces = false;
 }
 static void batches_test(void)
 {
-    crash_everywhere("batches", batches, BITCASK_SYNC_OS, VALUE_SIZE);
+    everywhere("batches", batches);
 }
 static void merges_test(void)
 {
-    crash_everywhere("merges of inodes", merges_of_inodes, BITCASK_SYNC_OS, VALUE_SIZE);
+    everywhere("merges of inodes", merges_of_inodes);
 }
 
 /* ---- several names ---- */

@@ -88,7 +88,6 @@ static bc_status find_superseded(struct names *names)
         struct bc_entry entry = {.version = i}, last;
 
         names->parts[i].superseded = bc_index_get(seen, write->key, write->key_size, &last) == BITCASK_OK;
-        names->ops[i].superseded = names->parts[i].superseded;
         if (!names->parts[i].superseded)
             status = bc_index_put(seen, write->key, write->key_size, &entry, NULL, NULL);
         else if (is_deletion(&names->ops[i]))
@@ -322,6 +321,12 @@ static bc_status append_records(struct names *names, struct bc_partition *instan
     return status;
 }
 
+/* Whatever a sync will say: it shows. */
+static void mark_done(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++) names->ops[i].done = !names->parts[i].superseded;
+}
+
 /* What succeeded: versions, and what was reserved for it. */
 static void done(struct names *names, struct bc_partition *instance)
 {
@@ -353,6 +358,7 @@ static bc_status try_one_log(struct names *names, bool *round)
     *round = status == BITCASK_OK && names->change.inode_count > 0 && names->change.write_count > 0;
     inodes_alone = names->change.inode_count > 0;
     if (status == BITCASK_OK && !*round) status = inodes_alone ? append_inodes(names) : append_records(names, instance);
+    if (status == BITCASK_OK && !*round) mark_done(names);
     if (status == BITCASK_OK && !*round) done(names, instance);
     position = bc_partition_position(instance);
     bc_change_release(&names->change);
@@ -378,6 +384,7 @@ static bc_status do_round(struct names *names)
     /* One log alone may be enough by now: an intent does no harm. */
     if (status == BITCASK_OK) status = bc_round_take(round, &names->change);
     if (status == BITCASK_OK) status = bc_round_commit(round);
+    if (names->change.done) mark_done(names);
     if (status == BITCASK_OK) done(names, instance);
     bc_round_end(&round);
     bc_names_unlock(db);
@@ -404,7 +411,7 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
         return status;
     }
     for (size_t i = 0; i < count; i++) {
-        ops[i].superseded = false;
+        ops[i].done = false;
         if (ops[i].content) names.parts[i].content = *ops[i].content;
     }
     status = find_superseded(&names);

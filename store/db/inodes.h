@@ -148,7 +148,7 @@ struct bc_name_op {
     const struct bc_content *based; /* then: extents that the inode must map, if any; or VERSION_MISMATCH */
     uint64_t version;               /* gets the record's, or the inode's */
     uint64_t ino;                   /* gets the inode's number; 0: it is a record */
-    bool superseded;                /* a later operation has the same name: this one was not done */
+    bool done;                      /* it shows, also where a sync behind it failed; false: a later one has the name */
 };
 
 /* Puts and deletions in one partition that concern inodes, or values that are large enough for one: all or nothing.

@@ -347,6 +347,7 @@ static void inodes_done(struct bc_round *round, const struct batch *batch)
     for (size_t i = 0; i < round->count; i++, at++) {
         struct bc_change *change = round->changes[i];
 
+        change->done = true;
         for (size_t n = 0; n < change->inode_count; n++) {
             change->inode_writes[n].version = batch->writes[at++].version;
             bc_inode_done(round->db, round->inodes, &change->inodes[n]);
@@ -354,19 +355,18 @@ static void inodes_done(struct bc_round *round, const struct batch *batch)
     }
 }
 
-/* Writes an intent for each change to partition 1, with its inodes, and syncs them, once for all. *logged: they may be
- * on disk, even if the sync failed. */
+/* Writes an intent for each change to partition 1, with its inodes, and syncs them, once for all, before anybody sees
+ * them: a name whose inode was gone would else be left of a failed sync. *logged: they are on disk, or may be, though
+ * it failed. */
 static bc_status write_intents(struct bc_round *round, bool *logged)
 {
     struct batch batch = {0};
+    bool poisoned = atomic_load(&round->inodes->poisoned);
     bc_status status = make_batch(round, &batch);
 
-    if (status == BITCASK_OK) {
-        status = bc_partition_append(round->inodes, batch.writes, batch.count, false, 0);
-        *logged = status == BITCASK_OK;
-        if (status == BITCASK_OK) inodes_done(round, &batch);
-        if (status == BITCASK_OK) status = bc_partition_sync_locked(round->inodes);
-    }
+    if (status == BITCASK_OK) status = bc_partition_append_synced(round->inodes, batch.writes, batch.count);
+    if (status == BITCASK_OK) inodes_done(round, &batch);
+    *logged = status == BITCASK_OK || (!poisoned && atomic_load(&round->inodes->poisoned));
     for (size_t i = 0; batch.values && i < round->count; i++) bc_buffer_release(&batch.values[i]);
     free(batch.values);
     free(batch.keys);

@@ -175,11 +175,8 @@ bc_status bc_writers_change(struct bitcask_partition *node, struct bc_name_op *o
         status = bc_names_change(node, ops, count, options);
     else
         for (size_t i = 0; i < prepared; i++) free(commits[i].content.runs);
-    for (size_t i = 0; i < count; i++) {
-        bool committed = status == BITCASK_OK && !ops[i].superseded;
-
-        if (commits[i].prepared) bc_writer_done(writers[i], committed, ops[i].ino);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (commits[i].prepared) bc_writer_done(writers[i], ops[i].done, ops[i].ino);
     free(commits);
     return status;
 }

@@ -169,7 +169,7 @@ void bc_partition_abandon(struct bc_partition **pointer)
 /* The closing mark says that all before it is durable, so that the next open neither cuts nor writes again. It is
  * not synced itself: lost, it leaves the mark before it, and the open takes longer, no more. Room beyond the end is
  * given back to the disk; so is what a window was laid over. Should that come back at a power cut, it is zeros, and the
- * next open cuts it off. */
+ * next open cuts it off; a rotation syncs the cut first. */
 static bc_status write_closing_mark(struct bc_partition *partition)
 {
     uint8_t value[8], front[64];

@@ -351,6 +351,10 @@ bc_status bc_partition_locate(struct bc_partition *partition, const void *key, s
 bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
                               uint64_t reserved);
 
+/* Appends them as one batch and syncs it before the index points at it. On failure log and index are as before; but if
+ * the partition is poisoned then, the batch may be on disk all the same, and show at the next open. write_lock held. */
+bc_status bc_partition_append_synced(struct bc_partition *partition, struct bc_write *writes, size_t count);
+
 /* Gets ready for a write of at most bound bytes: a segment that takes it, and disk for the segment. write_lock held. */
 bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound, bool deletion);
 
@@ -389,6 +393,9 @@ bc_status bc_partition_sync_locked(struct bc_partition *partition);
 
 /* Syncs the active segment even if all that was appended is durable: its end was cut. write_lock held. */
 bc_status bc_partition_sync_cut(struct bc_partition *partition);
+
+/* Syncs what was written to the active segment up to offset end, where the log does not end yet. write_lock held. */
+bc_status bc_partition_sync_ahead(struct bc_partition *partition, uint64_t end);
 
 /* Whether there may be something to sync: never false when there is. Takes no lock. */
 bool bc_partition_is_dirty(struct bc_partition *partition);

@@ -171,13 +171,11 @@ static bc_status end_file(struct bc_partition *partition)
     bc_status status;
 
     bc_window_drop(partition);
-    if (partition->file_end > active->end) {
-        /* Cut, the cut synced, and only then renamed: of a cut and a name that are both unsynced a power cut may keep
-         * the name, and a sealed segment that ends in zeros is damaged. The same sync makes the records durable. */
-        status = bc_window_cut(partition);
-        return status == BITCASK_OK ? bc_partition_sync_cut(partition) : status;
-    }
-    status = bc_partition_sync_locked(partition);
+    status = partition->file_end > active->end ? bc_window_cut(partition) : BITCASK_OK;
+    /* Cut, the cut synced, and only then renamed: of a cut and a name that are both unsynced a power cut may keep the
+     * name, and a sealed segment that ends in zeros is damaged. The same sync makes the records durable. It is done
+     * even where all of these are durable already: an earlier process may have cut the file, and never synced that. */
+    if (status == BITCASK_OK) status = bc_partition_sync_cut(partition);
     /* Room behind the end of the file is no part of it, whenever it goes. */
     if (status == BITCASK_OK && partition->allocated > active->end) status = bc_window_cut(partition);
     return status;
@@ -191,7 +189,9 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     char name[16];
     bc_status status;
 
-    status = settle_carry(partition);
+    /* Not even cut: behind its end a poisoned log may hold what the next open is to find, or never to see again. */
+    status = bc_partition_writable(partition);
+    if (status == BITCASK_OK) status = settle_carry(partition);
     if (status == BITCASK_OK) status = end_file(partition);
     if (status != BITCASK_OK) return status;
     bc_segment_name(old->segment_id, name);

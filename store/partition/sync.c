@@ -173,9 +173,8 @@ bc_status bc_partition_sync_to(struct bc_partition *partition, uint64_t position
     return status;
 }
 
-static bc_status sync_locked(struct bc_partition *partition, bool anyway)
+static bc_status sync_locked(struct bc_partition *partition, uint64_t target, bool anyway)
 {
-    uint64_t target = bc_partition_position(partition);
     unsigned names;
     bool needed, names_too;
     bc_status status;
@@ -202,12 +201,17 @@ static bc_status sync_locked(struct bc_partition *partition, bool anyway)
 
 bc_status bc_partition_sync_locked(struct bc_partition *partition)
 {
-    return sync_locked(partition, false);
+    return sync_locked(partition, bc_partition_position(partition), false);
 }
 
 bc_status bc_partition_sync_cut(struct bc_partition *partition)
 {
-    return sync_locked(partition, true);
+    return sync_locked(partition, bc_partition_position(partition), true);
+}
+
+bc_status bc_partition_sync_ahead(struct bc_partition *partition, uint64_t end)
+{
+    return sync_locked(partition, partition->position_base + end, true);
 }
 
 void bc_partition_names_changed(struct bc_partition *partition)

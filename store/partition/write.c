@@ -23,6 +23,12 @@ struct encoded {
     size_t front_at; /* where its front stands in the buffer of fronts */
 };
 
+enum how_to_append {
+    BATCH, /* all of them or none */
+    LOOSE, /* each for itself */
+    SYNCED /* as a batch, and durable before anybody sees it */
+};
+
 bc_status bc_partition_writable(const struct bc_partition *partition)
 {
     if (partition->env->read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
@@ -204,18 +210,23 @@ bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound
 }
 
 /* Says, ahead of what is appended, how far the log is durable: as a flag of the first record where that is all
- * before it, else as a record of its own. Recovery tells a torn tail from rot by it. Returns the mark's size. */
-static uint64_t state_durable(struct bc_partition *partition, uint8_t mark[MARK_SIZE], uint16_t *first_flags)
+ * before it, else as a record of its own. Recovery tells a torn tail from rot by it. Returns the mark's size. *marked:
+ * up to where it will be stated then; another sync may end before that is written, of which it says nothing. */
+static uint64_t state_durable(struct bc_partition *partition, uint8_t mark[MARK_SIZE], uint16_t *first_flags,
+                              uint64_t *marked)
 {
     static const uint8_t key[2] = {0, BC_KEY_MARK};
     uint64_t durable = durable_offset(partition), end = partition->active->end;
     struct bc_record record = {.version = partition->last_version, .key_size = 2, .value_size = 8, .key = key};
 
+    *marked = partition->marked;
     if (durable == end) {
         *first_flags |= BC_RECORD_DURABLE;
+        *marked = end;
         return 0;
     }
     if (durable <= partition->marked) return 0;
+    *marked = durable;
     bc_put_u64(mark + BC_RECORD_HEAD_SIZE + 2, durable);
     record.value_crc = bc_crc32c(0, mark + BC_RECORD_HEAD_SIZE + 2, 8);
     bc_record_encode(&record, partition->active->generation, end, mark);
@@ -273,19 +284,19 @@ void bc_partition_carry_written(struct bc_partition *partition)
     partition->carry_size = 0;
 }
 
-static bc_status append_encoded(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
-                                struct encoded *encoded, struct iovec *iov)
+static bc_status append_encoded(struct bc_partition *partition, struct bc_write *writes, size_t count,
+                                enum how_to_append how, struct encoded *encoded, struct iovec *iov)
 {
     uint8_t mark[MARK_SIZE], small[4096], *fronts = small;
-    uint64_t mark_size;
+    uint64_t mark_size, marked, end;
     uint16_t first_flags = 0;
     size_t fronts_size = 0;
     bc_status status;
     int pieces;
 
-    mark_size = state_durable(partition, mark, &first_flags);
+    mark_size = state_durable(partition, mark, &first_flags, &marked);
     bc_window_note(partition, first_flags != 0);
-    lay_out(partition, writes, count, loose, partition->active->end + mark_size, encoded, &fronts_size);
+    lay_out(partition, writes, count, how == LOOSE, partition->active->end + mark_size, encoded, &fronts_size);
     encoded[0].record.flags |= first_flags;
     if (fronts_size > sizeof small && !(fronts = malloc(fronts_size))) return BITCASK_NO_MEMORY;
     pieces = gather(partition->active, encoded, count, fronts, iov + 2);
@@ -295,15 +306,19 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
         goto out;
     }
     bc_partition_carry_written(partition);
-    if (mark_size > 0) partition->marked = durable_offset(partition);
-    if (first_flags) partition->marked = encoded[0].offset;
+    end = encoded[count - 1].offset + bc_record_size(&encoded[count - 1].record);
+    /* What a failed sync may have lost never was: the log ends where it did, and readers go on with what they had. The
+     * partition is poisoned, so that nothing comes behind it, and the next open says what has become of it. */
+    if (how == SYNCED) status = bc_partition_sync_ahead(partition, end);
+    if (status != BITCASK_OK) goto out;
+    partition->marked = marked;
     /* Before the index names what is in front of it. */
-    partition->active->end = encoded[count - 1].offset + bc_record_size(&encoded[count - 1].record);
+    partition->active->end = end;
     partition->last_record = encoded[count - 1].offset;
     partition->last_version = writes[count - 1].version;
     apply(partition, encoded, count);
     atomic_store(&partition->appended, bc_partition_position(partition));
-    atomic_store(&partition->dirty, true);
+    if (how != SYNCED) atomic_store(&partition->dirty, true);
     if (partition->env->memory) bc_partition_count_memory_if_changed(partition);
 out:
     if (fronts != small) free(fronts);
@@ -318,8 +333,8 @@ static const void *write_key(const void *writes, size_t i, size_t *key_size)
     return write->key;
 }
 
-bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
-                              uint64_t reserved)
+static bc_status append(struct bc_partition *partition, struct bc_write *writes, size_t count, enum how_to_append how,
+                        uint64_t reserved)
 {
     struct encoded few[4], *encoded = few;
     struct iovec few_iov[10], *iov = few_iov;
@@ -347,9 +362,20 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
     if (status == BITCASK_OK) {
         status = bc_index_prepare(partition->index, count, write_key, writes);
     }
-    if (status == BITCASK_OK) status = append_encoded(partition, writes, count, loose, encoded, iov);
+    if (status == BITCASK_OK) status = append_encoded(partition, writes, count, how, encoded, iov);
     if (status != BITCASK_OK) partition->reserved += reserved;
     if (encoded != few) free(encoded);
     if (iov != few_iov) free(iov);
     return status;
+}
+
+bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
+                              uint64_t reserved)
+{
+    return append(partition, writes, count, loose ? LOOSE : BATCH, reserved);
+}
+
+bc_status bc_partition_append_synced(struct bc_partition *partition, struct bc_write *writes, size_t count)
+{
+    return append(partition, writes, count, SYNCED, 0);
 }
