@@ -74,8 +74,8 @@ BITCASK_API void bitcask_announce_close(bitcask *db);
  * db is gone all the same. */
 BITCASK_API bitcask_status bitcask_close(bitcask **db);
 
-/* Makes every acknowledged write durable, of all threads. Errors: IO, NO_SPACE, POISONED: the partition concerned takes no
- * writes from then on, until the store is opened anew. */
+/* Makes every acknowledged write durable, of all threads. Errors: IO, NO_SPACE, POISONED: the partition concerned takes
+ * no writes from then on, until the store is opened anew. */
 BITCASK_API bitcask_status bitcask_sync(bitcask *db);
 
 /* Adds up over the open partitions; of one partition (opened if need be) with bitcask_partition_stats(). */
