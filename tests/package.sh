@@ -91,9 +91,6 @@ hello_builds() {
     # shellcheck disable=SC2046
     gcc -Wall -Werror hello.c $(pkg-config --cflags --libs libbitcask) -o hello
     equal "what it says" "hello world" "$(./hello store)"
-    # shellcheck disable=SC2046
-    gcc -static-pie hello.c -o hello.static $(pkg-config --static --cflags --libs libbitcask) 2>static.log ||
-        echo "not static: $(tail -n 1 static.log)"
 }
 
 purge_leaves_the_store() {

@@ -78,9 +78,8 @@ experiment() {
     rm -rf "$dir"
     mkdir "$dir"
     stop "$1" | sed -n '/^```/,/^```/{/^```/d;p}' >"$dir.commands"
-    if grep -q bitcaskfs "$dir.commands" && ! (exec 9<>/dev/fuse) 2>/dev/null; then
-        echo "needs /dev/fuse"
-        return 77
+    if grep -q -e bitcaskfs -e embed_and_mount "$dir.commands" && ! (exec 9<>/dev/fuse) 2>/dev/null; then
+        skip_check "needs /dev/fuse"
     fi
     cd "$dir"
     set +eE
