@@ -37,9 +37,11 @@ printf '\nBITCASK_API void bitcask_secret(void);\n' >>"$work/broken.h"
 
 # What programs are linked with: the soname, and the version of each symbol. A symbol keeps the version it came with.
 command -v readelf >/dev/null && {
-    readelf -d "$library" | grep -q 'SONAME.*\[libbitcask\.so\.0\]' || { echo "the soname is not libbitcask.so.0"; failed=1; }
+    readelf -d "$library" | grep -q 'SONAME.*\[libbitcask\.so\.0\]' ||
+        { echo "the soname is not libbitcask.so.0"; failed=1; }
 }
-nm -D --with-symbol-versions --defined-only "$library" | awk '$2 ~ /[TDBR]/ && $3 !~ /@@BITCASK_[0-9]+\.[0-9]+$/ {print $3}' >"$work/bare"
+nm -D --with-symbol-versions --defined-only "$library" |
+    awk '$2 ~ /[TDBR]/ && $3 !~ /@@BITCASK_[0-9]+\.[0-9]+$/ {print $3}' >"$work/bare"
 [ ! -s "$work/bare" ] || { echo "exported without a version:"; cat "$work/bare"; failed=1; }
 
 # As installed: both headers in one directory, used from C and from C++.

@@ -1,7 +1,7 @@
 #!/bin/bash
-# What make install puts where, that make uninstall takes all of it away again, and that it works as installed: a program
-# is built with pkg-config, the manual is found, mount(8), umount(8) and a line of fstab use the helpers, and the unit of
-# systemd does what it says.
+# What make install puts where, that make uninstall takes all of it away again, and that it works as installed: a
+# program is built with pkg-config, the manual is found, mount(8), umount(8) and a line of fstab use the helpers, and the
+# unit of systemd does what it says.
 # shellcheck source=tests/lib.sh
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 
@@ -40,7 +40,8 @@ program_builds_with_pkg_config() {
     # Below DESTDIR, as if it were the root.
     flags=$(PKG_CONFIG_PATH=$dest$libdir/pkgconfig pkg-config --cflags --libs libbitcask |
         sed "s,\(-[IL]\)$prefix,\1$dest$prefix,g")
-    equal "version" "$(PKG_CONFIG_PATH=$dest$libdir/pkgconfig pkg-config --modversion libbitcask)" "$(setting PACKAGE_VERSION)"
+    equal "version" "$(setting PACKAGE_VERSION)" \
+        "$(PKG_CONFIG_PATH=$dest$libdir/pkgconfig pkg-config --modversion libbitcask)"
     # shellcheck disable=SC2086
     ${CC:-cc} $sanitizers "$dest$prefix/share/doc/bitcaskfs/examples/hello.c" $flags -o hello
     equal "what it says" "hello world" "$(LD_LIBRARY_PATH=$dest$libdir ./hello hello.store)"
@@ -55,7 +56,7 @@ manual_is_found() {
         [ -s "$dest$prefix/share/man/$target" ] || { echo "$link: no $target"; return 1; }
     done
     command -v man >/dev/null || skip_check "no man"
-    man -M "$dest$prefix/share/man" 3 bitcask_value_read >page 2>man.err || { cat man.err; skip_check "man shows no pages here"; }
+    man -M "$dest$prefix/share/man" 3 bitcask_value_read >page 2>man.err || skip_check "man shows no pages here"
     grep -q . page || skip_check "man shows no pages here"
     grep -q 'offset' page
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The manual: every page is clean to mandoc -Tlint, every page that one refers to is there; each public function has a
-# page, with the prototype that is in bitcask.h; and bitcask(5) is exact: examples/read_segment.py, which was written from
-# it, sees in data files what bitcask dump sees, in damaged ones too.
+# page, with the prototype that is in bitcask.h; and bitcask(5) is exact: examples/read_segment.py, which was written
+# from it, sees in data files what bitcask dump sees, in damaged ones too.
 # shellcheck source=tests/lib.sh
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 
