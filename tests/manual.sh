@@ -1,12 +1,14 @@
 #!/bin/bash
 # The manual: every page is clean to mandoc -Tlint, every page that one refers to is there; each public function has a
 # page, with the prototype that is in bitcask.h; and bitcask(5) is exact: examples/read_segment.py, which was written
-# from it, sees in data files what bitcask dump sees, in damaged ones too.
+# from it, sees in data files what bitcask dump sees, in damaged ones too, and examples/read_hint.py in hints what the
+# data files have.
 # shellcheck source=tests/lib.sh
 . "$(cd "$(dirname "$0")" && pwd)/lib.sh"
 
 setup
 top=${abs_srcdir:-$(cd "$TESTS_DIR/.." && pwd)}
+export PYTHONDONTWRITEBYTECODE=1
 PATH=$(dirname "$BITCASK"):$PATH
 cd "$TEST_DIR" || exit 1
 
@@ -127,10 +129,36 @@ reader_agrees_on_damage() {
     refused "header is damaged" python3 "$top/examples/read_segment.py" $file
 }
 
+# The hint of a sealed segment has the last record of each of its keys.
+hint_reader_agrees() {
+    command -v python3 >/dev/null || skip_check "no python3"
+    local hint data count=0 at
+    make_store
+    for hint in store/partitions/*/*/*.hint; do
+        data=${hint%.hint}.data
+        [ -e "$data" ] || continue # of what the active segment was
+        python3 "$top/examples/read_segment.py" "$data" 2>read.err |
+            awk -F '\t' '$8 != "\"\\x00D\"" {last[$8] = $1 " " $2 " " $4 " " $6 " " $8}
+                END {for (key in last) print last[key]}' | sort >data.out
+        python3 "$top/examples/read_hint.py" "$hint" 2>hint.err |
+            awk -F '\t' '{print $1, $2, $3, $4, $6}' | sort >hint.out
+        diff data.out hint.out
+        count=$((count + $(wc -l <hint.out)))
+        # Any byte of it.
+        for at in 3 50 110 $(($(stat -c %s "$hint") - 5)); do
+            cp "$hint" damaged.hint
+            printf '\x5a' | dd of=damaged.hint bs=1 seek="$at" conv=notrunc status=none
+            ! python3 "$top/examples/read_hint.py" damaged.hint >/dev/null 2>&1
+        done
+    done
+    [ $count -gt 300 ]
+}
+
 check "all pages are clean to mandoc -Tlint" pages_are_clean
 check "all of our pages that a page refers to are there" pages_refer_to_pages
 check "every public function has a page, with its prototype" every_function_has_its_page
 check "the links lead to the pages of their functions, and all are installed" links_lead_to_pages
 check "a reader written from bitcask(5) agrees with dump" reader_agrees
 check "on damaged files too" reader_agrees_on_damage
+check "and so does one of hints" hint_reader_agrees
 finish
