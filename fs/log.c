@@ -6,10 +6,13 @@
 #include "log.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_MAX_SIZE = 2048 };
@@ -18,6 +21,10 @@ static const char PREFIX[] = "bitcaskfs: ";
 
 static atomic_bool to_syslog;
 static atomic_bool debug_lines;
+
+/* A leaf: nothing else is locked, and nothing written, while it is held. */
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct bcfs_log_limit limits[BCFS_LOG_ERROR + 1]; /* by level, so that a flood of warnings hides no error */
 
 /* Copies text into line (size bytes), anything unprintable as \xNN. Returns the length. */
 static size_t escape(const char *text, char *line, size_t size)
@@ -50,19 +57,43 @@ static int syslog_priority(enum bcfs_log_level level)
     }
 }
 
-void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments)
+bool bcfs_log_may_say(struct bcfs_log_limit *limit, uint64_t now_ns, uint64_t *left_out)
 {
-    if (level == BCFS_LOG_DEBUG && !atomic_load_explicit(&debug_lines, memory_order_relaxed)) return;
+    const uint64_t price_ns = 1000000000u / BCFS_LOG_PER_S;
+    uint64_t paid = limit->paid_until_ns > now_ns ? limit->paid_until_ns : now_ns;
 
-    int saved_errno = errno;
-    char text[LINE_MAX_SIZE];
+    *left_out = 0;
+    if (paid + price_ns > now_ns + BCFS_LOG_BURST * price_ns) {
+        limit->left_out++;
+        return false;
+    }
+    limit->paid_until_ns = paid + price_ns;
+    *left_out = limit->left_out;
+    limit->left_out = 0;
+    return true;
+}
+
+static bool may_say(enum bcfs_log_level level, uint64_t *left_out)
+{
+    struct timespec now = {0};
+
+    *left_out = 0;
+    if (level == BCFS_LOG_DEBUG) return true;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pthread_mutex_lock(&limit_lock);
+    bool may = bcfs_log_may_say(&limits[level], (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec, left_out);
+    pthread_mutex_unlock(&limit_lock);
+    return may;
+}
+
+/* Says a line that needs no formatting any more. */
+static void say(enum bcfs_log_level level, const char *text)
+{
     char line[LINE_MAX_SIZE + sizeof PREFIX + 1];
-    errno = saved_errno; /* for %m */
-    if (vsnprintf(text, sizeof text, format, arguments) < 0) strcpy(text, "(a message that could not be formatted)");
     size_t length = strlen(PREFIX);
+
     memcpy(line, PREFIX, length);
     length += escape(text, line + length, sizeof line - length - 1);
-
     if (atomic_load_explicit(&to_syslog, memory_order_acquire)) {
         syslog(syslog_priority(level), "%s", line + strlen(PREFIX));
     } else {
@@ -71,7 +102,42 @@ void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments)
         ssize_t written = write(STDERR_FILENO, line, length);
         (void)written;
     }
+}
+
+static void say_left_out(enum bcfs_log_level level, uint64_t count)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, "%" PRIu64 " lines of this kind were left out: there were too many at once", count);
+    say(level, text);
+}
+
+void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments)
+{
+    if (level == BCFS_LOG_DEBUG && !atomic_load_explicit(&debug_lines, memory_order_relaxed)) return;
+
+    int saved_errno = errno;
+    uint64_t left_out = 0;
+    if (may_say(level, &left_out)) {
+        char text[LINE_MAX_SIZE];
+        if (left_out > 0) say_left_out(level, left_out);
+        errno = saved_errno; /* for %m */
+        if (vsnprintf(text, sizeof text, format, arguments) < 0)
+            strcpy(text, "(a message that could not be formatted)");
+        say(level, text);
+    }
     errno = saved_errno;
+}
+
+void bcfs_log_end(void)
+{
+    for (int level = 0; level <= BCFS_LOG_ERROR; level++) {
+        pthread_mutex_lock(&limit_lock);
+        uint64_t count = limits[level].left_out;
+        limits[level].left_out = 0;
+        pthread_mutex_unlock(&limit_lock);
+        if (count > 0) say_left_out((enum bcfs_log_level)level, count);
+    }
 }
 
 void bcfs_log(enum bcfs_log_level level, const char *format, ...)

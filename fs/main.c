@@ -251,6 +251,7 @@ int main(int argc, char **argv)
         bcfs_log_set_debug(fs.options.debug);
         result = run(&fs);
     }
+    bcfs_log_end();
     bcfs_options_release(&fs.options);
     return result;
 }

@@ -14,6 +14,12 @@
  * Errors: a bitcask_status each; bitcask_error_detail() has the line for a person.
  * Ownership: handles come from open/create calls and go with the close call of the same noun, which sets the
  * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said.
+ * Stability: as long as the soname (libbitcask.so.0) stays, a program linked with one release works with later ones.
+ * No function goes or changes what it promises, no member of a structure moves, no constant changes its value; new
+ * functions get a new symbol version. A store is readable by all later releases; one of a newer format is refused,
+ * unchanged. Before 1.0 the soname may change with each minor release. Treat a status you do not know as a failure.
+ *
+ * libbitcask(3) and the pages it names say the same at more length; examples/ has whole programs.
  */
 #ifndef BITCASK_H
 #define BITCASK_H
@@ -45,11 +51,13 @@ BITCASK_API int bitcask_status_errno(bitcask_status status);
  * is nothing to add to the status text. Valid until the thread's next call. */
 BITCASK_API const char *bitcask_error_detail(void);
 
-/* BITCASK_OK, BITCASK_BAD_NAME or BITCASK_NAME_TOO_LONG. */
+/* Whether the size bytes at name may name a key or a partition: BITCASK_OK, BITCASK_BAD_NAME or BITCASK_NAME_TOO_LONG.
+ */
 BITCASK_API bitcask_status bitcask_check_name(const void *name, size_t size);
 
 /* ---- store ---- */
 
+/* Fills in the defaults, which the types' comments state. To be called before members are set. */
 BITCASK_API void bitcask_options_init(bitcask_options *options);
 
 /* Opens the store at path. A writer takes the store's lock (one at a time), redoes what a crash interrupted, and
@@ -67,7 +75,8 @@ BITCASK_API void bitcask_announce_close(bitcask *db);
  * db is gone all the same. */
 BITCASK_API bitcask_status bitcask_close(bitcask **db);
 
-/* Makes every acknowledged write durable. */
+/* Makes every acknowledged write durable, of all threads. Errors: IO, NO_SPACE, POISONED: the partition concerned takes
+ * no writes from then on, until the store is opened anew. */
 BITCASK_API bitcask_status bitcask_sync(bitcask *db);
 
 /* Adds up over the open partitions; of one partition (opened if need be) with bitcask_partition_stats(). */
@@ -76,13 +85,15 @@ BITCASK_API bitcask_status bitcask_partition_stats(bitcask_partition *partition,
 
 /* ---- partitions ---- */
 
-/* A handle on the partition at path: names joined by '/', "" for the root. */
+/* A handle on the partition at path: names joined by '/', "" for the root. Any number may be open on one partition.
+ * Errors: NOT_FOUND, NOT_PARTITION (a name on the path is a key), BAD_NAME, CORRUPT, ... */
 BITCASK_API bitcask_status bitcask_partition_open(bitcask *db, const char *path, bitcask_partition **partition);
 
-/* A handle on the sub-partition name of parent. NOT_PARTITION if name is a key. */
+/* A handle on the sub-partition name of parent. NOT_FOUND; NOT_PARTITION if name is a key. */
 BITCASK_API bitcask_status bitcask_partition_open_at(bitcask_partition *parent, const void *name, size_t name_size,
                                                      bitcask_partition **partition);
 
+/* Gives the handle up; what is pinned or queried through it stays valid. */
 BITCASK_API void bitcask_partition_close(bitcask_partition **partition);
 
 /* Creates the sub-partition name of parent: one append to parent's log. attrs may be NULL; flags: BITCASK_DURABLE.
@@ -126,7 +137,8 @@ BITCASK_API uint64_t bitcask_record_bound(size_t key_size, uint64_t value_size, 
 
 /* ---- keys ---- */
 
-/* What is known of a name, key or partition, without reading its value. entry->key is the pointer passed in. */
+/* What is known of a name, key or partition, without reading its value. entry->key is the pointer passed in. NOT_FOUND.
+ */
 BITCASK_API bitcask_status bitcask_stat(bitcask_partition *partition, const void *key, size_t key_size,
                                         bitcask_entry *entry);
 
@@ -164,8 +176,10 @@ BITCASK_API uint64_t bitcask_value_size(const bitcask_value *value);
  * a hole. As fine as extents are. NOT_FOUND: offset is at or behind the end, or nothing more is stored. */
 BITCASK_API bitcask_status bitcask_value_seek(bitcask_value *value, uint64_t offset, bool hole, uint64_t *found);
 
-/* The entry as of the pin; its attrs.xattrs are there once the value is loaded. entry->key is NULL. */
+/* The entry as of the pin; its attrs.xattrs are there once the value is loaded, and as long. entry->key is NULL. */
 BITCASK_API void bitcask_value_entry(const bitcask_value *value, bitcask_entry *entry);
+
+/* Gives the value up, and its bytes. */
 BITCASK_API void bitcask_value_unpin(bitcask_value **value);
 
 /* Stores value under key. options NULL: none. version: NULL, or gets the record's version.
@@ -250,6 +264,7 @@ BITCASK_API bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask
                                                  size_t key_size, const bitcask_write_options *options,
                                                  uint64_t *version);
 BITCASK_API void bitcask_writer_close(bitcask_writer **writer);
+
 /* A handle through which files that have an entry->file_id are reached by it, whatever names they have: the "keys" are
  * the numbers as 16 hex digits, lower case. For bitcask_stat(), _get(), _pin(), _put() and batches of puts (to a file
  * that is there: else NOT_FOUND), _set_attrs(), _locate(), as `from` of a BITCASK_LINK, _reserve(), _unreserve(),
@@ -258,6 +273,7 @@ BITCASK_API bitcask_status bitcask_partition_open_files(bitcask *db, bitcask_par
 
 /* ---- batches: within one partition, all or nothing, also after a crash ---- */
 
+/* An empty batch of partition, whose handle must stay open until the batch is closed. NO_MEMORY. */
 BITCASK_API bitcask_status bitcask_batch_open(bitcask_partition *partition, bitcask_batch **batch);
 
 /* Adds a put or a delete. The key is copied, attrs are copied without the xattrs' bytes; value and xattrs are
@@ -279,12 +295,15 @@ BITCASK_API bitcask_status bitcask_batch_put_writer(bitcask_batch *batch, const 
  * a partition; TOO_LARGE above BITCASK_BATCH_MAX. */
 BITCASK_API bitcask_status bitcask_batch_commit(bitcask_batch *batch, unsigned flags, uint64_t reserved,
                                                 uint64_t *versions);
+
+/* Empties the batch, and closes it; what it held is not done. */
 BITCASK_API void bitcask_batch_clear(bitcask_batch *batch);
 BITCASK_API void bitcask_batch_close(bitcask_batch **batch);
 
 /* ---- queries: ordered, in constant memory, while writes go on ---- */
 
-/* A name present throughout the query appears exactly once; one that comes or goes may or may not appear. */
+/* A name present throughout the query appears exactly once; one that comes or goes may or may not appear. options: NULL
+ * for all names in order; what it points at is copied. The partition's handle may be closed before the query. */
 BITCASK_API bitcask_status bitcask_query_open(bitcask_partition *partition, const bitcask_query_options *options,
                                               bitcask_query **query);
 

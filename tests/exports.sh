@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# exports.sh - the shared library exports what bitcask.h declares, and nothing else; the headers stand alone.
+# exports.sh - the shared library exports what bitcask.h declares, each documented there, and nothing else, under a
+# version and its soname; the headers stand alone.
 
 set -u
 top=${abs_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -22,6 +23,26 @@ diff "$work/declared" "$work/exported" >"$work/diff" || {
     cat "$work/diff"
     failed=1
 }
+
+# undocumented HEADER: the declarations without a comment right above them, or above the others of their group.
+undocumented() {
+    awk '/^BITCASK_API / && last !~ /\*\/$/ && last !~ /;$/ {print} {last = $0}' "$1"
+}
+undocumented "$top/store/bitcask.h" >"$work/undocumented"
+[ ! -s "$work/undocumented" ] || { echo "declared without a word about it:"; cat "$work/undocumented"; failed=1; }
+cp "$top/store/bitcask.h" "$work/broken.h"
+printf '\nBITCASK_API void bitcask_secret(void);\n' >>"$work/broken.h"
+[ "$(undocumented "$work/broken.h" | grep -c bitcask_secret)" -eq 1 ] ||
+    { echo "self-check: a declaration without a comment was not noticed"; failed=1; }
+
+# What programs are linked with: the soname, and the version of each symbol. A symbol keeps the version it came with.
+command -v readelf >/dev/null && {
+    readelf -d "$library" | grep -q 'SONAME.*\[libbitcask\.so\.0\]' ||
+        { echo "the soname is not libbitcask.so.0"; failed=1; }
+}
+nm -D --with-symbol-versions --defined-only "$library" |
+    awk '$2 ~ /[TDBR]/ && $3 !~ /@@BITCASK_[0-9]+\.[0-9]+$/ {print $3}' >"$work/bare"
+[ ! -s "$work/bare" ] || { echo "exported without a version:"; cat "$work/bare"; failed=1; }
 
 # As installed: both headers in one directory, used from C and from C++.
 cp "$top/store/bitcask.h" "$top/store/base/bitcask_types.h" "$work"
