@@ -14,7 +14,7 @@
 #include "import.h"
 #include "tar_acl.h"
 
-enum { PIECE = 256 * 1024, NS_PER_S = 1000000000 };
+enum { PIECE = 256 * 1024 };
 
 struct tar {
     struct cli_import *import;
@@ -32,11 +32,15 @@ static la_ssize_t read_piece(struct archive *archive, void *context, const void 
     return got;
 }
 
-/* Seconds and nanoseconds as one number; false where that does not hold it. */
-static bool join(time_t seconds, long ns, int64_t *time_ns)
+/* Seconds and nanoseconds as one number; what that does not hold, before 1677 or after 2262, is the nearest. */
+static int64_t join(time_t seconds, long ns)
 {
-    return !__builtin_mul_overflow((int64_t)seconds, INT64_C(1000000000), time_ns) &&
-           !__builtin_add_overflow(*time_ns, ns, time_ns);
+    int64_t time_ns;
+
+    if (!__builtin_mul_overflow((int64_t)seconds, INT64_C(1000000000), &time_ns) &&
+        !__builtin_add_overflow(time_ns, ns, &time_ns))
+        return time_ns;
+    return seconds < 0 ? INT64_MIN : INT64_MAX;
 }
 
 static int take_xattrs(struct cli_import *import, struct archive_entry *entry, const char *path, unsigned *mode)
@@ -69,13 +73,14 @@ static int take_attrs(struct cli_import *import, struct archive_entry *entry, st
     if (archive_entry_filetype(entry) == 0) attrs->mode |= S_IFREG;
     attrs->uid = (uint32_t)archive_entry_uid(entry);
     attrs->gid = (uint32_t)archive_entry_gid(entry);
-    if (archive_entry_mtime_is_set(entry) &&
-        join(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry), &attrs->mtime_ns))
+    if (archive_entry_mtime_is_set(entry)) {
+        attrs->mtime_ns = join(archive_entry_mtime(entry), archive_entry_mtime_nsec(entry));
         attrs->present |= BITCASK_ATTR_MTIME;
-    if (archive_entry_atime_is_set(entry) &&
-        join(archive_entry_atime(entry), archive_entry_atime_nsec(entry), &attrs->atime_ns) &&
-        attrs->atime_ns != attrs->mtime_ns)
-        attrs->present |= BITCASK_ATTR_ATIME;
+    }
+    if (archive_entry_atime_is_set(entry)) {
+        attrs->atime_ns = join(archive_entry_atime(entry), archive_entry_atime_nsec(entry));
+        if (attrs->atime_ns != attrs->mtime_ns) attrs->present |= BITCASK_ATTR_ATIME;
+    }
     if (S_ISCHR(attrs->mode) || S_ISBLK(attrs->mode)) {
         attrs->rdev =
             (uint32_t)makedev((unsigned)archive_entry_rdevmajor(entry), (unsigned)archive_entry_rdevminor(entry));

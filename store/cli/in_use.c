@@ -33,6 +33,11 @@ static char *command_of(int64_t pid)
     for (size_t i = 0; i < size; i++)
         if (text[i] == 0) text[i] = ' ';
     char *command = NULL;
+    /* The program by its name alone: where it lies matters less than what it was given. */
+    size_t skip = 0;
+    for (size_t i = 0; i < size && text[i] != ' '; i++)
+        if (text[i] == '/') skip = i + 1;
+    memmove(text, text + skip, size -= skip);
     if (size == 0 || asprintf(&command, "%.*s%s", (int)size, text, cut ? "..." : "") < 0) return NULL;
     return command;
 }

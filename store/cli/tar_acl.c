@@ -6,6 +6,8 @@
 #include "tar_acl.h"
 
 #include <archive.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,8 +81,26 @@ static int compare_entries(const void *a, const void *b)
     return first < second ? -1 : first > second;
 }
 
-/* The entries of one type, in bytes. Returns how many. */
-static size_t read_entries(struct archive_entry *entry, int type, unsigned char *bytes, unsigned *mask)
+/* The id of a user or group that an archive knows by name, as GNU tar writes them. False: there is none here. */
+static bool find_id(bool user, const char *name, int *id)
+{
+    char *end;
+    unsigned long number = strtoul(name, &end, 10);
+
+    if (*name && !*end) {
+        *id = (int)number;
+        return true;
+    }
+    const struct passwd *person = user ? getpwnam(name) : NULL;
+    const struct group *group = user ? NULL : getgrnam(name);
+    if (!person && !group) return false;
+    *id = person ? (int)person->pw_uid : (int)group->gr_gid;
+    return true;
+}
+
+/* The entries of one type, in bytes. Returns how many. *unknown: a name that nobody has here. */
+static size_t read_entries(struct archive_entry *entry, int type, unsigned char *bytes, unsigned *mask,
+                           const char **unknown)
 {
     int one_type, permissions, tag, id;
     const char *name;
@@ -93,6 +113,7 @@ static size_t read_entries(struct archive_entry *entry, int type, unsigned char 
         for (size_t i = 0; i < TAGS; i++) {
             if (tags[i].archive != tag) continue;
             bool named = tags[i].ours == USER || tags[i].ours == GROUP;
+            if (named && id <= 0 && name && *name && !find_id(tags[i].ours == USER, name, &id)) *unknown = name;
             put(p, 2, tags[i].ours);
             put(p + 2, 2, (uint32_t)permissions & 7);
             put(p + 4, 4, named ? (uint32_t)id : UINT32_MAX);
@@ -105,6 +126,13 @@ static size_t read_entries(struct archive_entry *entry, int type, unsigned char 
     return count;
 }
 
+static bool has(const struct cli_xattrs *xattrs, const char *name)
+{
+    for (size_t i = 0; i < xattrs->count; i++)
+        if (xattrs->list[i].name_size == strlen(name) && !memcmp(xattrs->list[i].name, name, strlen(name))) return true;
+    return false;
+}
+
 int cli_tar_acl_read(struct archive_entry *entry, const char *whose, struct cli_xattrs *xattrs, unsigned *mode)
 {
     int status = CLI_OK;
@@ -114,10 +142,16 @@ int cli_tar_acl_read(struct archive_entry *entry, const char *whose, struct cli_
     if (!bytes) return cli_error("out of memory");
     for (int i = 0; i < 2 && status == CLI_OK; i++) {
         unsigned mask = 8; /* none */
-        size_t count = read_entries(entry, types[i], bytes, &mask);
+        const char *unknown = NULL;
+        size_t count = read_entries(entry, types[i], bytes, &mask, &unknown);
         bool access = types[i] == ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
         if (count == 0 || (access && count <= 3)) continue; /* the mode says the same */
         if (access && mask < 8) *mode = (*mode & ~070u) | mask << 3;
+        if (has(xattrs, names[i])) continue; /* the archive has it in the kernel's form, too */
+        if (unknown) {
+            status = cli_error("%s: its ACL names %s, and there is nobody of that name here", whose, unknown);
+            break;
+        }
         struct cli_xattr xattr = {names[i], strlen(names[i]), bytes, HEAD + count * ENTRY};
         status = cli_xattrs_add(xattrs, whose, &xattr);
     }
