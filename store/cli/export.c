@@ -20,7 +20,7 @@
 
 /* A file with several names, the first of which was written. */
 struct first_name {
-    uint64_t ino;
+    uint64_t ino, version; /* the version is the file's own, whatever its number */
     char path[];
 };
 
@@ -74,15 +74,17 @@ static const struct cli_export_form export_json = {open_json, add_json, close_js
 static int compare_first_names(const void *a, const void *b)
 {
     const struct first_name *x = a, *y = b;
-    return x->ino < y->ino ? -1 : x->ino > y->ino;
+    if (x->ino != y->ino) return x->ino < y->ino ? -1 : 1;
+    return x->version < y->version ? -1 : x->version > y->version;
 }
 
 /* The name under which the file was written already; NULL: it was not, and is from now on under path. */
-static const char *find_first_name(struct export *export, uint64_t ino, const char *path)
+static const char *find_first_name(struct export *export, const bitcask_entry *entry, const char *path)
 {
     struct first_name *name = malloc(sizeof(*name) + strlen(path) + 1);
     if (!name) return NULL; /* then it is exported as a file of its own */
-    name->ino = ino;
+    name->ino = entry->ino;
+    name->version = entry->version;
     memcpy(name->path, path, strlen(path) + 1);
     struct first_name **found = tsearch(name, &export->first_names, compare_first_names);
     if (found && *found == name) return NULL;
@@ -155,7 +157,7 @@ static bool export_key(void *context, const struct cli_place *place)
     struct cli_item item = {.attrs = place->entry->attrs, .value_size = place->entry->value_size};
     bitcask_value *value = NULL;
 
-    if (place->entry->nlink > 1) item.target = find_first_name(export, place->entry->ino, place->path);
+    if (place->entry->nlink > 1) item.target = find_first_name(export, place->entry, place->path);
     if (item.target) {
         write_item(export, place, &item, NULL, NULL);
         return go_on(export);

@@ -84,13 +84,15 @@ static void *open_tar(const char *store)
     return NULL;
 }
 
+/* libarchive writes a time as seconds, a dot and nanoseconds, whatever the sign, which is right for -1.5 where it gets
+ * -1 and 5. What lies between -1 and 0 it cannot write: that becomes -1. */
 static void split(int64_t time_ns, time_t *seconds, long *ns)
 {
     *seconds = (time_t)(time_ns / NS_PER_S);
-    *ns = (long)(time_ns % NS_PER_S);
-    if (*ns < 0) {
-        *ns += NS_PER_S;
-        --*seconds;
+    *ns = labs((long)(time_ns % NS_PER_S));
+    if (time_ns < 0 && *seconds == 0) {
+        *seconds = -1;
+        *ns = 0;
     }
 }
 

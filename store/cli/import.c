@@ -121,7 +121,8 @@ static bitcask_status store_partition(struct cli_import *import, const struct cl
     }
     if (status != BITCASK_EXISTS) return status;
     status = bitcask_partition_open(import->store.db, path->full, &partition);
-    if (status == BITCASK_OK) status = bitcask_partition_set_attrs(partition, &item->attrs, 0);
+    if (status == BITCASK_OK && item->attrs.present != 0)
+        status = bitcask_partition_set_attrs(partition, &item->attrs, 0);
     bitcask_partition_close(&partition);
     return status;
 }
@@ -159,8 +160,10 @@ static bitcask_status store_link(struct cli_import *import, const struct cli_pat
     bitcask_status status = open_parent(import, path);
     if (status == BITCASK_OK) status = bitcask_partition_open(import->store.db, target->parent, &from);
     if (status == BITCASK_OK) status = bitcask_stat(from, target->name, target->name_size, &old);
-    bool same = status == BITCASK_OK && bitcask_stat(import->parent, path->name, path->name_size, &new) == BITCASK_OK &&
-                old.ino == new.ino;
+    /* Of a file with several names the version is the file's own. */
+    bool same = status == BITCASK_OK && old.nlink > 1 &&
+                bitcask_stat(import->parent, path->name, path->name_size, &new) == BITCASK_OK &&
+                old.ino == new.ino &&old.version == new.version;
     if (status == BITCASK_OK && !same) status = make_way(import->parent, path, true);
     if (status == BITCASK_OK && !same)
         status = bitcask_link(from, target->name, target->name_size, import->parent, path->name, path->name_size, 0);

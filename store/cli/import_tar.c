@@ -32,10 +32,13 @@ static la_ssize_t read_piece(struct archive *archive, void *context, const void 
     return got;
 }
 
-/* Seconds and nanoseconds as one number; what that does not hold, before 1677 or after 2262, is the nearest. */
+/* Seconds and nanoseconds as one number; what that does not hold, before 1677 or after 2262, is the nearest. Of a
+ * negative number, -1.5, libarchive gives the parts as they stand, -1 and 5; see split() in export_tar.c. */
 static int64_t join(time_t seconds, long ns)
 {
     int64_t time_ns;
+
+    if (seconds < 0) ns = -ns;
 
     if (!__builtin_mul_overflow((int64_t)seconds, INT64_C(1000000000), &time_ns) &&
         !__builtin_add_overflow(time_ns, ns, &time_ns))
@@ -172,6 +175,7 @@ int cli_import_tar(struct cli_import *import)
     }
     archive_read_support_filter_all(tar->archive);
     archive_read_support_format_tar(tar->archive);
+    archive_read_support_format_empty(tar->archive);
     if (archive_read_open(tar->archive, tar, NULL, read_piece, NULL) != ARCHIVE_OK) {
         status = tell(tar, NULL);
         goto out;

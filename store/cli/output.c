@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,9 @@ int cli_finish_output(int status)
     bool failed = ferror(stdout) != 0;
     if (fflush(stdout) != 0) failed = true;
     int error = errno;
+    /* What failed earlier left no errno; a pipe still tells that nobody reads it. */
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (failed && error == 0 && poll(&out, 1, 0) > 0 && (out.revents & POLLERR)) error = EPIPE;
     /* Closing reports what a network filesystem kept back until now. EBADF: it was closed all along, which matters
      * only where something was printed, and then the flush has failed. */
     if (close(STDOUT_FILENO) != 0 && errno != EBADF && !failed) {
