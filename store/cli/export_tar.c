@@ -4,7 +4,6 @@
  */
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -34,23 +33,19 @@ struct tar {
     uint64_t sockets;
 };
 
+/* Never says that it failed: libarchive would lose memory by that. What is lost is noticed by tar->lost. */
 static la_ssize_t write_block(struct archive *archive, void *context, const void *data, size_t size)
 {
     struct tar *tar = context;
     const char *bytes = data;
 
-    for (size_t at = 0; at < size;) {
+    (void)archive;
+    for (size_t at = 0; at < size && !tar->lost;) {
         size_t chunk = tar->in_chunks && size - at > CHUNK ? CHUNK : size - at;
-        if (tar->in_chunks && !cli_progress_wait(STDOUT_FILENO, true)) {
-            tar->status = CLI_FAILED; /* the signal is told by who asked for all this */
-        } else {
-            tar->status = cli_write_output(bytes + at, chunk);
-        }
-        if (tar->status != CLI_OK) {
-            tar->lost = true;
-            archive_set_error(archive, EIO, "standard output");
-            return -1;
-        }
+        /* The signal is told by who asked for all this. */
+        bool ready = !tar->in_chunks || cli_progress_wait(STDOUT_FILENO, true);
+        tar->status = ready ? cli_write_output(bytes + at, chunk) : CLI_FAILED;
+        tar->lost = tar->status != CLI_OK;
         at += chunk;
     }
     return (la_ssize_t)size;
@@ -152,8 +147,8 @@ static void set_attrs(struct tar *tar, const struct cli_item *item)
 /* The archive did not take something. */
 static enum cli_export_result refused(struct tar *tar, const char *path)
 {
-    if (tar->lost) return CLI_EXPORT_ENDED;
     const char *why = archive_error_string(tar->archive);
+
     cli_error("%s/%s: %s", tar->store, path, why ? why : "cannot be put into a tar archive");
     return CLI_EXPORT_LEFT_OUT;
 }
@@ -163,13 +158,13 @@ static bool write_piece(void *context, const void *data, size_t size)
     struct tar *tar = context;
     const char *bytes = data;
 
-    while (size > 0) {
+    while (size > 0 && !tar->lost) {
         la_ssize_t written = archive_write_data(tar->archive, bytes, size);
         if (written <= 0) return false;
         bytes += written;
         size -= (size_t)written;
     }
-    return true;
+    return !tar->lost;
 }
 
 /* What the entry is beside its attributes: a name, and where it leads. The value of a symbolic link is that. */
@@ -240,8 +235,9 @@ static int close_tar(void *form, bool whole)
     int status = CLI_OK;
 
     /* One that is not whole gets no end: who reads it shall notice. */
-    if (!whole) archive_write_fail(tar->archive);
-    if (whole && archive_write_close(tar->archive) != ARCHIVE_OK && !tar->lost)
+    if (!whole) tar->lost = true;
+    if (!whole && tar->status == CLI_OK) tar->status = CLI_FAILED;
+    if (archive_write_close(tar->archive) != ARCHIVE_OK && !tar->lost)
         status = cli_error("cannot end the tar archive: %s", archive_error_string(tar->archive));
     if (tar->lost) status = tar->status;
     archive_write_free(tar->archive);
