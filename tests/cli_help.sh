@@ -309,7 +309,8 @@ bench_options() {
     b 0 bench --ops 200 --size 10 --threads 1 --quiet --json n get miss
     [ -d n ]
     equal "left" "" "$(ls n)"
-    equal "workloads" "get miss" "$(echo $(sed 's/.*"workload": "\([a-z]*\)".*"p50_ns": [0-9]*, "p99_ns": [0-9]*, "p999_ns": [0-9]*.*/\1/' out))"
+    equal "lines" 2 "$(grep -c '"p50_ns": [0-9]*, "p99_ns": [0-9]*, "p999_ns": [0-9]*, "max_ns": ' out)"
+    equal "workloads" "get miss" "$(echo $(sed 's/.*"workload": "\([a-z]*\)".*/\1/' out))"
     grep -q '"ops": 200, "threads": 1, "value_bytes": 10, ' out
     b 0 bench -n 50 -j -k n fill overwrite durable query open mixed
     b 0 query -k --limit 1 n
@@ -318,6 +319,15 @@ bench_options() {
     says "not empty"
     b 0 bench -n 50 --keep n2 fill
     b 0 verify -q n2
+    # Stopped, it tidies up as well.
+    (trap - INT; exec "$BITCASK" bench -n 50000000 -q n4) >out 2>err &
+    until [ -s n4/LOCK ]; do sleep 0.01; done
+    kill -INT $!
+    status=0
+    wait $! || status=$?
+    equal "status" 130 "$status"
+    grep -q '^bitcask: n4: stopped by SIGINT; the store was removed$' err
+    [ ! -e n4 ]
     b 2 bench -n 0 n3
     b 2 bench -s 1G n3
     b 2 bench -n 10 n3 fil
@@ -341,7 +351,8 @@ every_option_was_run() {
     equal "not run" "" "$missing"
     [ "$(wc -l <ran)" -gt 100 ]
     # Would it have been noticed?
-    "$BITCASK" query --help | sed -n 's/^ *\(-.*\)$/\1/p' | sed 's/   *[^-].*//' | tr -d , | tr ' ' '\n' | grep -qx -- --after
+    run 0 "$BITCASK" query --help
+    sed -n 's/^ *\(-.*\)$/\1/p' out | sed 's/   *[^-].*//' | tr -d , | tr ' ' '\n' | grep -qx -- --after
 }
 
 check "put" put_options

@@ -49,7 +49,8 @@ commands_and_options_are_offered() {
         [[ " $all " == *" $command "* ]] || { echo "$command is not offered"; return 1; }
         [ "$command" != partition ] || continue
         offered=$(complete_words bitcask "$command" -)
-        for option in $("$BITCASK" "$command" --help | grep -oE '^ +-.*' | grep -oE '(^|[ ,])--?[a-zA-Z0-9][a-z-]*( |,|$)' | tr -d ', '); do
+        for option in $("$BITCASK" "$command" --help | grep -oE '^ +-.*' |
+            grep -oE '(^|[ ,])--?[a-zA-Z0-9][a-z-]*( |,|$)' | tr -d ', '); do
             [[ " $offered " == *" $option "* ]] || { echo "$command $option is not offered: $offered"; return 1; }
         done
     done
