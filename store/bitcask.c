@@ -80,6 +80,13 @@ bitcask_status bitcask_open(const char *path, const bitcask_options *options, bi
     return bc_db_open(bc_io_posix(), path, options ? options : &defaults, db);
 }
 
+bitcask_status bitcask_store_holder(const char *path, int64_t *pid)
+{
+    ENTER();
+    if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the store is empty");
+    return bc_store_dir_holder(bc_io_posix(), path, pid);
+}
+
 void bitcask_announce_close(bitcask *db)
 {
     bc_store_dir_announce_close(db);

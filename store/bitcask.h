@@ -67,6 +67,10 @@ BITCASK_API void bitcask_options_init(bitcask_options *options);
  * Errors: NOT_FOUND, NOT_A_STORE, NEWER_FORMAT, UNSAFE, IN_USE, DENIED, NO_SPACE, CORRUPT, IO, ... */
 BITCASK_API bitcask_status bitcask_open(const char *path, const bitcask_options *options, bitcask **db);
 
+/* The process that has the store at path open to write: its id, or 0 where it does not say. In another namespace of
+ * processes it has another id. NOT_FOUND: nobody has it; and the errors of bitcask_open(). Waits for nobody. */
+BITCASK_API bitcask_status bitcask_store_holder(const char *path, int64_t *pid);
+
 /* Says that this writer is about to close: openers that wait (lock_wait_ms) wait for it rather than fail. */
 BITCASK_API void bitcask_announce_close(bitcask *db);
 
@@ -365,7 +369,20 @@ BITCASK_API bitcask_status bitcask_locate(bitcask_partition *partition, const vo
 BITCASK_API bitcask_status bitcask_dump(bitcask_partition *partition,
                                         bool (*visit)(void *context, const bitcask_dump_record *record), void *context);
 
-/* The same for one data file by its path, without a store around it. */
+/* The same for the hints of the partition's data files: header and keys of each. One that fails its checks is a
+ * BITCASK_DUMP_BAD of its whole size, and CORRUPT returned at the end. */
+BITCASK_API bitcask_status bitcask_dump_hints(bitcask_partition *partition,
+                                              bool (*visit)(void *context, const bitcask_dump_record *record),
+                                              void *context);
+
+/* The same for the partition's checkpoint: header, slots and blocks. NOT_FOUND: there is none, as of a store that is in
+ * use. */
+BITCASK_API bitcask_status bitcask_dump_checkpoint(bitcask_partition *partition,
+                                                   bool (*visit)(void *context, const bitcask_dump_record *record),
+                                                   void *context);
+
+/* The same for one file by its path, without a store around it: a hint if it is named like one, 000007.hint, a
+ * checkpoint if its name is index, else a data file. */
 BITCASK_API bitcask_status bitcask_dump_file(const char *path,
                                              bool (*visit)(void *context, const bitcask_dump_record *record),
                                              void *context);

@@ -134,10 +134,26 @@ bitcask_status bitcask_dump(bitcask_partition *partition,
     return bc_dump_partition(partition, visit, context);
 }
 
+bitcask_status bitcask_dump_hints(bitcask_partition *partition,
+                                  bool (*visit)(void *context, const bitcask_dump_record *record), void *context)
+{
+    ENTER();
+    return bc_dump_hints(partition, visit, context);
+}
+
+bitcask_status bitcask_dump_checkpoint(bitcask_partition *partition,
+                                       bool (*visit)(void *context, const bitcask_dump_record *record), void *context)
+{
+    ENTER();
+    return bc_dump_checkpoint(partition, visit, context);
+}
+
 bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, const bitcask_dump_record *record),
                                  void *context)
 {
     ENTER();
     if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the file is empty");
-    return bc_dump_file(bc_io_posix(), path, visit, context);
+    bool none;
+    bitcask_status status = bc_dump_index_file(bc_io_posix(), path, visit, context, &none);
+    return none ? bc_dump_file(bc_io_posix(), path, visit, context) : status;
 }

@@ -506,7 +506,7 @@ help_and_version() {
     run 0 "$BITCASK" --version
     grep -qE '^bitcask .*[0-9]+\.[0-9]+' out
     run 0 "$BITCASK" --help
-    for command in put get del ls stats dump merge verify; do
+    for command in put get del ls query mv link partition import export stats dump merge verify bench; do
         grep -q "^  $command " out
         "$BITCASK" $command --help >help 2>err
         grep -q "^Usage: bitcask $command " help
@@ -515,7 +515,9 @@ help_and_version() {
 
 manual_is_well_formed_and_whole() {
     local page=${abs_srcdir:-$TESTS_DIR/..}/man/bitcask.1 command
-    for command in put get del ls stats dump merge verify; do grep -q "^\.Cm $command\|^\.It Cm $command" "$page"; done
+    for command in put get del ls query mv link partition import export stats dump merge verify bench; do
+        grep -q "^\.Cm $command\|^\.It Cm $command" "$page"
+    done
     command -v mandoc >/dev/null || skip_check "no mandoc"
     mandoc -Tlint -W warning "$page"
 }

@@ -183,7 +183,7 @@ stopped() {
     # Reading goes on meanwhile; a second writer is refused.
     "$BITCASK" get m6 dir/kept | cmp - m6.value
     if "$BITCASK" merge m6 2>refused; then return 1; fi
-    grep -q "^bitcask: m6 is in use by process $pid; .* echo merge > MNT/.bitcask/control\$" refused
+    grep -q "^bitcask: m6 is in use by process $pid (bitcask merge .*); .* echo merge > MNT/.bitcask/control\$" refused
     kill -s "$1" "$pid"
     wait "$pid" || status=$?
     equal "status" "$2" "$status"
@@ -282,7 +282,7 @@ store_in_use_is_not_merged() {
     "$BITCASKFS" -o commit_ms=0 "$STORE" "$MNT"
     run 1 "$BITCASK" merge "$STORE"
     says "in use by process "
-    says "echo merge > MNT/.bitcask/control"
+    says ", mounted on $MNT; the same through the mount: echo merge > $MNT/.bitcask/control"
     run 2 "$BITCASK" verify --repair "$STORE"
     says "use"
     run 0 "$BITCASK" verify "$STORE"

@@ -342,7 +342,14 @@ typedef enum bitcask_dump_state {
     BITCASK_DUMP_HEADER = 0, /* the file's header; key is the partition's last known path */
     BITCASK_DUMP_GOOD,       /* a record that verifies */
     BITCASK_DUMP_BAD_VALUE,  /* head and key verify, the value does not */
-    BITCASK_DUMP_BAD         /* bytes that are no record; size says how many */
+    BITCASK_DUMP_BAD,        /* bytes that are no record; size says how many */
+    /* Of hints: */
+    BITCASK_DUMP_HINT,       /* the file's header */
+    BITCASK_DUMP_HINT_ENTRY, /* a key; offset, size, sizes and version are its record's in the data file */
+    /* Of a checkpoint: */
+    BITCASK_DUMP_CHECKPOINT, /* the file's header */
+    BITCASK_DUMP_SLOT,       /* a segment that it stands for, as in `segment`; key_size 0 */
+    BITCASK_DUMP_BLOCK       /* a part of the index that verifies; one that does not is BITCASK_DUMP_BAD */
 } bitcask_dump_state;
 
 typedef struct bitcask_dump_record {
@@ -359,6 +366,13 @@ typedef struct bitcask_dump_record {
     uint64_t partition_id; /* header only, as the next two */
     uint64_t parent_id;
     uint32_t segment_id;
+    uint64_t generation; /* of a hint, or slot: that of its data file */
+    uint64_t keys;       /* header of a hint or checkpoint: entries */
+    uint64_t data_size;  /* header of a hint: bytes of the data file that it stands for */
+    /* Header of a checkpoint: the log is replayed from the tail on; it was durable up to the end. */
+    uint32_t tail_segment_id, end_segment_id;
+    uint64_t tail_offset, end_offset;
+    const bitcask_segment_info *segment; /* slot only; valid during the call */
 } bitcask_dump_record;
 
 #ifdef __cplusplus

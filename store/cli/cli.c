@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "in_use.h"
 #include "output.h"
 
 /* What the library warned of, held back until the command ends: a failure says the same again, and better. */
@@ -110,6 +111,8 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
     const char *hint = advice(status);
     const char *text = *detail ? detail : hint ? hint : bitcask_status_text(status);
     warnings.failure_told = true;
+    /* Of a repair, or of readers who are in its way, the library says enough. */
+    if (status == BITCASK_IN_USE && strstr(text, "in use by")) return cli_tell_in_use(store);
     fputs("bitcask: ", stderr);
     if (!begins_with_path(text, store->path)) {
         cli_print_name(stderr, store->path, CLI_ESCAPE_CONTROLS);
@@ -120,7 +123,6 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
         fputs(": ", stderr);
     }
     cli_print_name(stderr, text, CLI_ESCAPE_CONTROLS);
-    if (status == BITCASK_IN_USE && store->if_in_use) fprintf(stderr, "; %s", store->if_in_use);
     fputc('\n', stderr);
     return CLI_FAILED;
 }

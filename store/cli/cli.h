@@ -20,11 +20,18 @@ enum {
 
 #define CLI_LOCK_WAIT_MS 10000u /* umount(2) returns before the daemon has closed the store: wait for it */
 
+/* How the same is done through a mount: "verb MNT/path MNT/to". Nothing in it is owned. */
+struct cli_remedy {
+    const char *verb; /* "rm"; NULL: it cannot be done there */
+    const char *path; /* NULL: the mount itself */
+    const char *to;   /* NULL: there is no second one */
+};
+
 /* An open store. All zero: none. */
 struct cli_store {
     const char *path; /* as given by the user; not owned */
     bitcask *db;
-    const char *if_in_use; /* a remedy of the command's own, added when the store is in use; NULL: none. Not owned */
+    struct cli_remedy remedy; /* told when the store is in use */
 };
 
 enum cli_access { CLI_READ, CLI_WRITE, CLI_CREATE }; /* CREATE: write, and make the store if there is none */
@@ -45,6 +52,10 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
 int cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Tells of a command that does not exist, and which of count names was meant, if that can be guessed. command: the one
+ * that word was given to; NULL: bitcask itself. Returns CLI_USAGE. */
+int cli_unknown(const char *command, const char *word, const char *const *names, size_t count);
+
 /* What getopt_long() returns for --help, and for an option that does not exist or lacks its argument. */
 #define CLI_OPTION_HELP 'h'
 
@@ -59,6 +70,13 @@ int cli_put(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_del(int argc, char **argv);
 int cli_ls(int argc, char **argv);
+int cli_query(int argc, char **argv);
+int cli_mv(int argc, char **argv);
+int cli_link(int argc, char **argv);
+int cli_partition(int argc, char **argv);
+int cli_import(int argc, char **argv);
+int cli_export(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_dump(int argc, char **argv);
 int cli_merge(int argc, char **argv);

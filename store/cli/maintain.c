@@ -18,14 +18,6 @@
 
 enum { OPTION_FULL = 256, OPTION_RATE, OPTION_REPAIR }; /* above every letter */
 
-/* Tells of a run that a signal stopped. Returns the exit status that a shell gives to it. */
-static int tell_stopped(const char *store, const char *what)
-{
-    int number = cli_progress_signal();
-    cli_error("%s: stopped by %s; %s", store, number == SIGINT ? "SIGINT" : "SIGTERM", what);
-    return CLI_SIGNALLED + number;
-}
-
 static double seconds(uint64_t ns)
 {
     return (double)ns / 1e9;
@@ -147,7 +139,7 @@ static int merge_path(const struct cli_store *store, const char *path, const str
 
     int status = CLI_OK;
     if (merged == BITCASK_CANCELLED)
-        status = tell_stopped(store->path, "what was merged before stands, the rest is as it was");
+        status = cli_tell_stopped(store->path, "what was merged before stands, the rest is as it was");
     else if (merged != BITCASK_OK)
         status = cli_fail(store, path, merged);
     else if (result.damaged > 0)
@@ -161,7 +153,8 @@ static int merge_path(const struct cli_store *store, const char *path, const str
 
 int cli_merge(int argc, char **argv)
 {
-    struct cli_store store = {.if_in_use = "if it is mounted: echo merge > MNT/.bitcask/control"};
+    struct cli_store store = {0};
+    char *control = NULL;
     struct merge_arguments arguments = {0};
     struct cli_path path = {0};
     bool done;
@@ -170,12 +163,15 @@ int cli_merge(int argc, char **argv)
     if (done) return status;
     status = cli_path_parse(arguments.store, arguments.path, &path);
     if (status != CLI_OK) return status;
+    if (asprintf(&control, "%s%s.bitcask/control", path.full, *path.full ? "/" : "") < 0) control = NULL;
+    if (control) store.remedy = (struct cli_remedy){"echo merge >", control, NULL};
     status = cli_store_open(&store, arguments.store, CLI_WRITE);
     if (status == CLI_OK) {
         status = merge_path(&store, path.full, &arguments);
         status = cli_finish_output(status);
     }
     status = cli_store_close(&store, status);
+    free(control);
     cli_path_release(&path);
     return status;
 }
@@ -334,7 +330,7 @@ static int conclude(struct verify *verify, bitcask_status status)
         exit_status = CLI_NOT_RUN; /* unless a signal came: the output is lost, and that will be told */
         if (cli_progress_signal() != 0)
             exit_status =
-                tell_stopped(store, verify->repair ? "what was repaired before stands" : "nothing was changed");
+                cli_tell_stopped(store, verify->repair ? "what was repaired before stands" : "nothing was changed");
     } else if (!looked) {
         cli_fail(&verify->store, verify->path.full, status);
         exit_status = CLI_NOT_RUN;

@@ -4,7 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,6 +115,43 @@ void cli_print_json_member(FILE *out, const char *name, const void *text, size_t
     fputc('"', out);
 }
 
+bool cli_is_utf8(const void *text, size_t size)
+{
+    const unsigned char *bytes = text;
+    for (size_t at = 0, length; at < size; at += length) {
+        length = utf8_size(bytes + at, size - at);
+        if (length == 0) return false;
+    }
+    return true;
+}
+
+void cli_print_base64(FILE *out, const void *bytes, size_t size)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    char text[4];
+
+    for (; size > 0; size -= size < 3 ? size : 3, p += 3) {
+        unsigned second = size > 1 ? p[1] : 0, third = size > 2 ? p[2] : 0;
+        text[0] = digits[p[0] >> 2];
+        text[1] = digits[(p[0] & 3u) << 4 | second >> 4];
+        text[2] = size > 1 ? digits[(second & 15) << 2 | third >> 6] : '=';
+        text[3] = size > 2 ? digits[third & 63] : '=';
+        fwrite(text, 1, sizeof(text), out);
+    }
+}
+
+void cli_print_json_value(FILE *out, const char *name, const void *value, size_t size)
+{
+    if (cli_is_utf8(value, size)) {
+        cli_print_json_member(out, name, value, size);
+        return;
+    }
+    fprintf(out, "\"%s_base64\": \"", name);
+    cli_print_base64(out, value, size);
+    fputc('"', out);
+}
+
 enum cli_escape cli_output_escape(void)
 {
     return isatty(STDOUT_FILENO) ? CLI_ESCAPE_CONTROLS : CLI_ESCAPE_NOTHING;
@@ -125,6 +163,7 @@ int cli_write_output(const void *data, size_t size)
     while (size > 0) {
         ssize_t written = write(STDOUT_FILENO, bytes, size);
         if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && errno == EPIPE) return CLI_SIGNALLED + SIGPIPE;
         if (written <= 0) return cli_error("standard output: %s; %zu bytes were not written", strerror(errno), size);
         bytes += written;
         size -= (size_t)written;
@@ -138,6 +177,9 @@ int cli_finish_output(int status)
     bool failed = ferror(stdout) != 0;
     if (fflush(stdout) != 0) failed = true;
     int error = errno;
+    /* What failed earlier left no errno; a pipe still tells that nobody reads it. */
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (failed && error == 0 && poll(&out, 1, 0) > 0 && (out.revents & POLLERR)) error = EPIPE;
     /* Closing reports what a network filesystem kept back until now. EBADF: it was closed all along, which matters
      * only where something was printed, and then the flush has failed. */
     if (close(STDOUT_FILENO) != 0 && errno != EBADF && !failed) {
@@ -145,6 +187,7 @@ int cli_finish_output(int status)
         error = errno;
     }
     if (!failed) return status;
+    if (error == EPIPE) return CLI_SIGNALLED + SIGPIPE;
     cli_error("standard output: %s; not all of it was written", error ? strerror(error) : "write error");
     return CLI_FAILED;
 }

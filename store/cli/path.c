@@ -75,6 +75,42 @@ int cli_path_parse_key(const char *store, const char *text, struct cli_path *pat
     return CLI_FAILED;
 }
 
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int cli_unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from;) {
+        if (*from != '\\') {
+            *to++ = *from++;
+        } else if (from[1] == '\\' || from[1] == '"') {
+            *to++ = from[1];
+            from += 2;
+        } else if (from[1] == 'x' && hex_digit(from[2]) >= 0 && hex_digit(from[3]) >= 0) {
+            int byte = hex_digit(from[2]) * 16 + hex_digit(from[3]);
+            if (byte == 0) return cli_error("\\x00: a name cannot hold a NUL byte");
+            *to++ = (char)byte;
+            from += 4;
+        } else {
+            return cli_error("%.4s: not an escape; with --escape a backslash is followed by xNN, \\ or \"", from);
+        }
+    }
+    *to = 0;
+    return CLI_OK;
+}
+
+int cli_unescape_operands(int argc, char **argv, int first)
+{
+    int status = CLI_OK;
+    for (int i = first + 1; i < argc && status == CLI_OK; i++) status = cli_unescape(argv[i]);
+    return status;
+}
+
 void cli_path_release(struct cli_path *path)
 {
     free(path->full);

@@ -23,6 +23,13 @@ int cli_path_parse(const char *store, const char *text, struct cli_path *path);
 /* The same, for a path that must name a key. */
 int cli_path_parse_key(const char *store, const char *text, struct cli_path *path);
 
+/* Takes the escapes out of text, in place: \xNN for a byte, and \\ and \" for these two. What is printed with
+ * CLI_ESCAPE_QUOTED becomes itself again. Says what is wrong with it on failure. Returns an exit status. */
+int cli_unescape(char *text);
+
+/* The same for all operands but the first one, which names the store. */
+int cli_unescape_operands(int argc, char **argv, int first);
+
 void cli_path_release(struct cli_path *path);
 
 #endif

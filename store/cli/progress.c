@@ -5,7 +5,10 @@
  */
 #include "progress.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "cli.h"
 #include "output.h"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -32,14 +36,40 @@ enum {
 
 static atomic_int stopped_by; /* the handler may run in a thread of the library's */
 
+/* What the handler writes to, so that who waits for a pipe wakes up: the signal may come in between looking at
+ * stopped_by and waiting. -1: not open. */
+static int wake[2] = {-1, -1};
+
 static void on_stop(int number)
 {
+    int error = errno;
     atomic_store(&stopped_by, number);
+    if (wake[1] >= 0) (void)!write(wake[1], "", 1);
+    errno = error;
 }
 
 int cli_progress_signal(void)
 {
     return atomic_load(&stopped_by);
+}
+
+bool cli_progress_wait(int fd, bool to_write)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = to_write ? POLLOUT : POLLIN}, {.fd = wake[0], .events = POLLIN}};
+
+    while (cli_progress_signal() == 0) {
+        int ready = poll(fds, 2, -1);
+        if (ready < 0 && errno != EINTR) return true; /* then let the read or the write say what is wrong */
+        if (ready > 0 && fds[0].revents) return cli_progress_signal() == 0;
+    }
+    return false;
+}
+
+int cli_tell_stopped(const char *store, const char *what)
+{
+    int number = cli_progress_signal();
+    cli_error("%s: stopped by %s; %s", store, number == SIGINT ? "SIGINT" : "SIGTERM", what);
+    return CLI_SIGNALLED + number;
 }
 
 static void catch_stop(int number)
@@ -132,23 +162,35 @@ static size_t print_name_end(FILE *out, const char *name, size_t room)
     return columns;
 }
 
-/* Prints the line, of at most width columns. Returns the columns taken. */
-static size_t print_line(FILE *out, const bitcask_progress *state, size_t width)
+static void format_amount(char *text, size_t size, const struct cli_progress *progress, double amount)
 {
-    char done[16], total[16], rate[16], left[16], numbers[96];
+    if (progress->noun)
+        snprintf(text, size, "%.0f", amount);
+    else
+        format_bytes(text, size, amount);
+}
+
+/* Prints the line, of at most width columns. Returns the columns taken. */
+static size_t print_line(FILE *out, const struct cli_progress *progress, const bitcask_progress *state, size_t width)
+{
+    char done[32], total[32], rate[32], left[16], numbers[192];
+    const char *noun = progress->noun ? progress->noun : "", *space = progress->noun ? " " : "";
+    bool known = state->bytes_total > 0;
     uint64_t all = state->bytes_total, bytes = state->bytes_done < all ? state->bytes_done : all;
     double share = all ? (double)bytes / (double)all : 0;
     double bytes_per_s =
         state->elapsed_ns ? (double)state->bytes_done * (double)NS_PER_S / (double)state->elapsed_ns : 0;
 
-    format_bytes(done, sizeof(done), (double)state->bytes_done);
-    format_bytes(total, sizeof(total), (double)all);
-    format_bytes(rate, sizeof(rate), bytes_per_s);
+    format_amount(done, sizeof(done), progress, (double)state->bytes_done);
+    format_amount(total, sizeof(total), progress, (double)all);
+    format_amount(rate, sizeof(rate), progress, bytes_per_s);
     format_time(left, sizeof(left), bytes_per_s > 0 ? (double)(all - bytes) / bytes_per_s : 1e9);
-    int length = snprintf(numbers, sizeof(numbers), "%s of %s, %s/s, %s left", done, total, rate, left);
+    int length =
+        known ? snprintf(numbers, sizeof(numbers), "%s of %s%s%s, %s/s, %s left", done, total, space, noun, rate, left)
+              : snprintf(numbers, sizeof(numbers), "%s%s%s, %s/s", done, space, noun, rate);
 
-    size_t used = (size_t)fprintf(out, "%3u%% ", (unsigned)(share * 100));
-    size_t spare = width > used + (size_t)length ? width - used - (size_t)length : 0;
+    size_t used = known ? (size_t)fprintf(out, "%3u%% ", (unsigned)(share * 100)) : 0;
+    size_t spare = known && width > used + (size_t)length ? width - used - (size_t)length : 0;
     if (spare >= BAR_LEAST + 3) {
         size_t cells = spare / 3 < BAR_LEAST ? BAR_LEAST : spare / 3 > BAR_MOST ? BAR_MOST : spare / 3;
         size_t full = (size_t)(share * (double)cells);
@@ -183,7 +225,7 @@ static void draw(struct cli_progress *progress, const bitcask_progress *state)
 
     if (!memory) return;
     fputc('\r', memory);
-    size_t columns = print_line(memory, state, width);
+    size_t columns = print_line(memory, progress, state, width);
     for (size_t i = columns; i < progress->columns && i < width; i++) fputc(' ', memory);
     if (fclose(memory) == 0 && text) {
         /* Narrower than the numbers: these are ASCII, and may be cut anywhere. */
@@ -197,6 +239,8 @@ void cli_progress_begin(struct cli_progress *progress, bool quiet)
 {
     memset(progress, 0, sizeof(*progress));
     progress->shown = !quiet && isatty(STDERR_FILENO);
+    progress->began_ns = now_ns();
+    if (wake[0] < 0 && pipe2(wake, O_CLOEXEC | O_NONBLOCK) != 0) wake[0] = wake[1] = -1;
     catch_stop(SIGINT);
     catch_stop(SIGTERM);
 }
@@ -206,7 +250,9 @@ bool cli_progress_update(struct cli_progress *progress, const bitcask_progress *
     if (progress->shown) {
         uint64_t now = now_ns();
         if (progress->drawn_ns == 0 || now - progress->drawn_ns >= REDRAW_NS) {
-            draw(progress, state);
+            bitcask_progress drawn = *state;
+            if (drawn.elapsed_ns == 0) drawn.elapsed_ns = now - progress->began_ns;
+            draw(progress, &drawn);
             progress->drawn_ns = now;
         }
     }

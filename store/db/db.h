@@ -152,6 +152,7 @@ bc_status bc_store_dir_open(struct bitcask *db, const bitcask_options *options);
 
 /* The same for repair, which nobody may be beside, not even a reader. IN_USE. */
 bc_status bc_store_dir_open_for_repair(struct bitcask *db);
+bc_status bc_store_dir_holder(struct bc_io *io, const char *path, int64_t *pid); /* as bitcask_store_holder() */
 void bc_store_dir_announce_close(struct bitcask *db);
 void bc_store_dir_close(struct bitcask *db);
 

@@ -323,6 +323,30 @@ bc_status bc_store_dir_open_for_repair(struct bitcask *db)
     return bc_io_open(db->env.io, db->dir_fd, PARTITIONS, BC_OPEN_READ | BC_OPEN_DIRECTORY, &db->env.partitions_fd);
 }
 
+bc_status bc_store_dir_holder(struct bc_io *io, const char *path, int64_t *pid)
+{
+    char text[32];
+    size_t got = 0;
+    int dir_fd = -1, fd = -1;
+    bc_status status = bc_io_open(io, BC_AT_CWD, path, BC_OPEN_READ | BC_OPEN_DIRECTORY, &dir_fd);
+
+    *pid = 0;
+    if (status == BITCASK_OK) status = bc_io_open(io, dir_fd, LOCK, BC_OPEN_READ, &fd);
+    if (status == BITCASK_OK) {
+        status = bc_io_lock(io, fd, LOCK, BC_LOCK_SHARED, LOCK_WRITER, 1);
+        /* Free, and now ours until the file is closed: what stands in it is of a process that has gone. */
+        if (status == BITCASK_OK) status = BITCASK_NOT_FOUND;
+        else if (status == BITCASK_IN_USE) status = bc_io_read(io, fd, LOCK, text, sizeof text - 1, 0, &got);
+    }
+    if (status == BITCASK_OK) {
+        text[got] = '\0';
+        *pid = strtoll(text, NULL, 10) > 0 ? strtoll(text, NULL, 10) : 0;
+    }
+    (void)bc_io_close(io, &fd);
+    (void)bc_io_close(io, &dir_fd);
+    return status;
+}
+
 void bc_store_dir_announce_close(struct bitcask *db)
 {
     if (!db->env.read_only && db->lock_fd >= 0) (void)try_lock(db, BC_LOCK_NONE, LOCK_SERVING);
