@@ -4,6 +4,7 @@
 
 #include "db/dump.h"
 #include "db/maintain.h"
+#include "db/metrics.h"
 
 #define ENTER() bc_detail_clear()
 
@@ -130,4 +131,27 @@ bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, 
     ENTER();
     if (!path || !*path) return bc_fail(BITCASK_BAD_ARGUMENT, "the path of the file is empty");
     return bc_dump_file(bc_io_posix(), path, visit, context);
+}
+
+/* ---- metrics ---- */
+
+bitcask_status bitcask_metrics(bitcask_partition *partition, unsigned flags,
+                               bool (*visit)(void *context, const bitcask_metric *metric), void *context)
+{
+    bitcask_status status;
+
+    ENTER();
+    status = check_flags(flags, BITCASK_BELOW | BITCASK_UNOPENED | BITCASK_BY_PARTITION);
+    return status == BITCASK_OK ? bc_db_metrics(partition, flags, visit, context) : status;
+}
+
+void bitcask_metric_print(FILE *out, const bitcask_metric *metric, const bitcask_metric *previous)
+{
+    bc_metric_print(out, metric, previous);
+}
+
+bitcask_status bitcask_get_health(bitcask_partition *partition, bitcask_health *health)
+{
+    ENTER();
+    return bc_db_get_health(partition, health);
 }
