@@ -80,7 +80,8 @@ BITCASK_API bitcask_status bitcask_partition_stats(bitcask_partition *partition,
  * partitions, as Prometheus wants it, or BITCASK_BY_PARTITION. At the root the whole includes what was counted in
  * partitions that are closed by now, and counters of whole and rest never fall; below, what was counted goes when a
  * partition is closed. Of a partition that has no index yet, because only single keys were read so far, records that are
- * dead count as live. flags: BITCASK_BELOW (else partition alone), BITCASK_UNOPENED, BITCASK_BY_PARTITION. visit must not
+ * dead count as live. flags: BITCASK_BELOW (else partition alone), BITCASK_UNOPENED, BITCASK_BY_PARTITION. A partition that
+ * cannot be opened is left out, and its status returned at the end. visit must not
  * call the library, but for bitcask_metric_print(). */
 BITCASK_API bitcask_status bitcask_metrics(bitcask_partition *partition, unsigned flags,
                                            bool (*visit)(void *context, const bitcask_metric *metric), void *context);

@@ -3,6 +3,7 @@
 #include "bitcask.h"
 
 #include "db/dump.h"
+#include "db/inodes.h"
 #include "db/maintain.h"
 #include "db/metrics.h"
 
@@ -100,6 +101,23 @@ bitcask_status bitcask_segments(bitcask_partition *partition,
     return status;
 }
 
+/* A partition has none, and what has just gone. */
+static bitcask_status count_extents(bitcask_partition *partition, const void *key, size_t key_size, uint64_t *extents)
+{
+    struct bc_value *value = NULL;
+    bitcask_status status = bc_node_pin_value(partition, key, key_size, &value);
+
+    if (status == BITCASK_OK && value->above) {
+        *extents = bc_pinned_extents(value);
+        bc_pinned_close(&value);
+    } else if (status == BITCASK_OK) {
+        bc_value_close(&value);
+    }
+    if (status != BITCASK_NOT_FOUND && status != BITCASK_IS_PARTITION) return status;
+    bc_detail_clear();
+    return BITCASK_OK;
+}
+
 bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, size_t key_size,
                               bitcask_location *location)
 {
@@ -113,6 +131,7 @@ bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, siz
     if (status != BITCASK_OK) return status;
     status = bc_partition_locate(instance, key, key_size, location);
     bc_node_unpin(partition);
+    if (status == BITCASK_OK) status = count_extents(partition, key, key_size, &location->extents);
     return status;
 }
 

@@ -291,6 +291,7 @@ typedef struct bitcask_location {
     uint64_t record_bytes; /* whole record */
     uint64_t version;
     uint32_t value_crc; /* CRC-32C of the value */
+    uint64_t extents;   /* that a large value is cut into; 0: it stands in one record */
 } bitcask_location;
 
 typedef enum bitcask_work { BITCASK_WORK_NONE = 0, BITCASK_WORK_MERGE, BITCASK_WORK_VERIFY } bitcask_work;

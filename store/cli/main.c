@@ -25,8 +25,9 @@ static const struct command {
      "  -l, --long        mode, owner, group, size in bytes, and mtime (UTC) of each\n"
      "\nPartitions end in a slash. On a terminal, bytes that it cannot print are shown as \\xNN.\n",
      cli_ls},
-    {"stats", "[-j] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
+    {"stats", "[-j] [-p] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
      "  -j, --json        as a JSON object\n"
+     "  -p, --prometheus  as metrics; of a store that is mounted those of its daemon, counters included\n"
      "  -s, --segments    list each data file as well\n",
      cli_stats},
     {"dump", "STORE [PATH] | FILE.data", "show the records of a partition, or of one data file",

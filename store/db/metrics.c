@@ -81,7 +81,9 @@ struct survey {
     struct scope *largest; /* owned; room for BITCASK_METRICS_PARTITIONS and one more */
     size_t count;
     bool has_rest;
-    bool failed; /* no memory */
+    bool failed;     /* no memory */
+    bc_status first; /* failure to open one */
+    char detail[512];
 };
 
 /* ---- gathering ---- */
@@ -214,9 +216,17 @@ static void gather(void *context, struct bitcask_partition *node, struct bc_part
 static bc_status gather_opened(void *context, struct bitcask_partition *node)
 {
     struct bc_partition *instance;
+    struct survey *survey = context;
     bc_status status = bc_node_pin(node, &instance);
 
-    if (status != BITCASK_OK) return status;
+    if (status == BITCASK_NOT_FOUND) return status;
+    if (status != BITCASK_OK) { /* the others are told all the same */
+        if (survey->first == BITCASK_OK) {
+            survey->first = status;
+            snprintf(survey->detail, sizeof survey->detail, "%s", bc_detail());
+        }
+        return BITCASK_OK;
+    }
     gather(context, node, instance);
     bc_node_unpin(node);
     return BITCASK_OK;
@@ -406,7 +416,7 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags, visitor 
     }
     for (size_t i = 0; i < survey.count; i++) free(survey.largest[i].label);
     free(survey.largest);
-    return status;
+    return status == BITCASK_OK && survey.first != BITCASK_OK ? bc_fail(survey.first, "%s", survey.detail) : status;
 }
 
 /* ---- health ---- */
