@@ -189,7 +189,7 @@ static bool print(void *context, const bitcask_metric *metric)
     return true;
 }
 
-char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
+char *bcfs_metrics_render(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
 {
     char *text = NULL;
     struct printer printer = {.out = open_memstream(&text, size)};
@@ -197,11 +197,6 @@ char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
     bool failed = false;
 
     if (printer.out == NULL) return NULL;
-    if (!fs->options.read_only) {
-        /* So that what was just created counts. What cannot be committed keeps its error for its own files. */
-        (void)bcfs_moves_complete(fs);
-        (void)bcfs_commit_dir(fs, dir, BCFS_ALL);
-    }
     status = bitcask_metrics(dir->dir->partition, BITCASK_BELOW, print, &printer);
     if (status != BITCASK_OK) fprintf(printer.out, "# the store's figures: %s\n", bitcask_status_text(status));
     if (dir->parent == NULL) bcfs_metrics_visit(fs, print, &printer);
@@ -209,4 +204,14 @@ char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
     if (fclose(printer.out) == 0 && !failed) return text;
     free(text);
     return NULL;
+}
+
+char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
+{
+    if (!fs->options.read_only) {
+        /* So that what was just created counts. What cannot be committed keeps its error for its own files. */
+        (void)bcfs_moves_complete(fs);
+        (void)bcfs_commit_dir(fs, dir, BCFS_ALL);
+    }
+    return bcfs_metrics_render(fs, dir, size);
 }

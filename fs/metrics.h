@@ -37,6 +37,9 @@ char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 char *bcfs_stats_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 char *bcfs_health_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 
+/* As bcfs_metrics_text(), and nothing is committed for it. */
+char *bcfs_metrics_render(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
+
 /* As bcfs_stats_text() of the root, with the segments of the largest partitions, for the page over HTTP. */
 char *bcfs_stats_page(struct bcfs *fs, size_t *size);
 

@@ -166,7 +166,7 @@ nothing_goes_in_or_out() {
     refused "$no" touch -d yesterday .bitcask/control
     refused "not supported" fallocate -l 100 .bitcask/control
     sync .bitcask .bitcask/control
-    equal "what is there" "control" "$(ls -A .bitcask | paste -s -d ' ')"
+    equal "what is there" "control health metrics stats" "$(ls -A .bitcask | paste -s -d ' ')"
     rm file
 }
 
