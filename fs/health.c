@@ -96,7 +96,7 @@ static enum bcfs_health check_store(struct bcfs *fs, struct bcfs_inode *dir, FIL
             fputc('\n', out);
         }
     }
-    if (health.merge != BITCASK_OK && dir->parent == NULL) {
+    if (health.merge != BITCASK_OK && dir == fs->nodes->root) {
         if (level == BCFS_HEALTH_OK) level = BCFS_HEALTH_DEGRADED;
         if (out != NULL) {
             fputs("degraded: the last merge failed: ", out);
@@ -112,7 +112,7 @@ static enum bcfs_health check_verify(struct bcfs *fs, struct bcfs_inode *dir, FI
 {
     bitcask_activity activity;
 
-    if (dir->parent != NULL) return BCFS_HEALTH_OK;
+    if (dir != fs->nodes->root) return BCFS_HEALTH_OK;
     bitcask_get_activity(fs->db, &activity);
     if (activity.verify.ended_ns == 0 || activity.verify.result.verify.damage == 0) return BCFS_HEALTH_OK;
     if (out != NULL) {

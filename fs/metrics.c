@@ -199,7 +199,7 @@ char *bcfs_metrics_render(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
     if (printer.out == NULL) return NULL;
     status = bitcask_metrics(dir->dir->partition, BITCASK_BELOW, print, &printer);
     if (status != BITCASK_OK) fprintf(printer.out, "# the store's figures: %s\n", bitcask_status_text(status));
-    if (dir->parent == NULL) bcfs_metrics_visit(fs, print, &printer);
+    if (dir == fs->nodes->root) bcfs_metrics_visit(fs, print, &printer);
     failed = ferror(printer.out) != 0;
     if (fclose(printer.out) == 0 && !failed) return text;
     free(text);

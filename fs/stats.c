@@ -250,7 +250,7 @@ static char *render(struct bcfs *fs, struct bcfs_inode *dir, bool with_segments,
 
     if (writer.out == NULL) return NULL;
     write_head(fs, dir, &writer);
-    if (dir->parent == NULL) {
+    if (dir == fs->nodes->root) {
         bcfs_metrics_visit(fs, write_metric, &writer);
         end_operations(&writer);
     }

@@ -125,6 +125,9 @@ bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
     stats->merges += db->closed_merges;
     stats->merge_ns += db->closed_merge_ns;
     stats->merge_reclaimed_bytes += db->closed_merge_reclaimed_bytes;
+    stats->log_bytes_written += db->closed_log_bytes;
+    stats->bloom_hits += db->closed_bloom_hits;
+    stats->bloom_misses += db->closed_bloom_misses;
     if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
     stats->partition_opens = db->partition_opens;
     stats->partition_closes = db->partition_closes;
