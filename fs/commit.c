@@ -2,6 +2,7 @@
 #include "commit.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "moves.h"
 #include "pending.h"
 #include "value_cache.h"
@@ -226,6 +227,7 @@ static void say_failure(struct bcfs *fs, struct bcfs_inode *dir, const struct it
         if (first == NULL) first = &items[i];
         failed++;
     }
+    if (first != NULL) bcfs_metrics_commit_failed(fs->metrics, failed, first->status);
     if (!bcfs_dirty_result(fs, dir->dir, failed > 0) || first == NULL) return;
     bcfs_log(BCFS_LOG_ERROR,
              "%s: cannot commit %zu files, \"%s\" among them (%s); they stay in memory: make room or "

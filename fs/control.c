@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include "jobs.h"
+#include "metrics.h"
 #include "ops.h"
 
 #include <errno.h>
@@ -20,6 +21,9 @@ struct bcfs_control_file {
 
 static const struct bcfs_control_file files[] = {
     {"control", 0644, bcfs_jobs_text, bcfs_jobs_run},
+    {"health", 0444, bcfs_health_text, NULL},
+    {"metrics", 0444, bcfs_metrics_text, NULL},
+    {"stats", 0444, bcfs_stats_text, NULL},
 };
 
 enum { FILES = sizeof(files) / sizeof(files[0]) };

@@ -34,13 +34,15 @@
 #include <stdatomic.h>
 
 struct bcfs_jobs;  /* jobs.h */
+struct bcfs_metrics; /* metrics.h */
 struct bcfs_nodes; /* inode.h */
 
 struct bcfs {
     struct bcfs_options options; /* fixed before bcfs_start() */
     bitcask *db;                 /* opened before bcfs_start(), closed after bcfs_stop() */
-    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop(), as the next four */
+    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop(), as the next five */
     struct bcfs_jobs *jobs;
+    struct bcfs_metrics *metrics;
     uid_t owner_uid; /* who runs the daemon, and may command it */
     gid_t owner_gid;
     int64_t started_ns;

@@ -24,6 +24,7 @@ static _Thread_local struct {
     bool kills_sgid;
     bool is_setxattr;
     bool is_init;
+    uint32_t opcode;
     uint64_t unique;
     uint32_t offered; /* INIT only: the kernel's flags */
 } current;
@@ -42,6 +43,11 @@ static struct {
 bool bcfs_request_kills_suid(void)
 {
     return current.kills_suid;
+}
+
+uint32_t bcfs_request_opcode(void)
+{
+    return current.opcode;
 }
 
 bool bcfs_request_kills_sgid(void)
@@ -103,6 +109,7 @@ static void note_request(const char *bytes, size_t size)
     bytes += sizeof header;
     size -= sizeof header;
     current.unique = header.unique;
+    current.opcode = header.opcode;
 
     if (header.opcode == FUSE_WRITE && size >= sizeof(struct fuse_write_in)) {
         struct fuse_write_in in;

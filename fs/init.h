@@ -12,6 +12,8 @@
 
 #include "fs.h"
 
+#include <stdint.h>
+
 #include <stdbool.h>
 
 /* True in the thread that handles a WRITE with FUSE_WRITE_KILL_SUIDGID or a SETATTR with FATTR_KILL_SUIDGID: the
@@ -21,6 +23,9 @@ bool bcfs_request_kills_suid(void);
 
 /* True in the thread that handles a SETXATTR of an access ACL by somebody who may not keep setgid. Likewise. */
 bool bcfs_request_kills_sgid(void);
+
+/* The kind of the request that the calling thread read last, as the kernel numbers them. */
+uint32_t bcfs_request_opcode(void);
 
 /* The init handler of bcfs_ops: says which of the kernel's abilities are wanted. userdata: struct bcfs. */
 void bcfs_init_op(void *userdata, struct fuse_conn_info *conn);

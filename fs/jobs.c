@@ -49,8 +49,7 @@ void bcfs_jobs_free(struct bcfs_jobs *jobs)
 
 /* ---- where a directory is ---- */
 
-/* The path of a directory, "" for the root. Renames may go on meanwhile: it is for people to read. */
-static void path_of(struct bcfs *fs, struct bcfs_inode *dir, char path[BCFS_PATH_SIZE])
+void bcfs_dir_path(struct bcfs *fs, struct bcfs_inode *dir, char path[BCFS_PATH_SIZE])
 {
     size_t start = BCFS_PATH_SIZE - 1;
 
@@ -162,7 +161,7 @@ static void end(struct job *job, bitcask_status status, uint64_t elapsed_ns)
 
     if (status != BITCASK_OK) strcpy(outcome.failure, job->reason);
     outcome.cancelled = status == BITCASK_CANCELLED;
-    path_of(job->fs, job->dir, outcome.path);
+    bcfs_dir_path(job->fs, job->dir, outcome.path);
     (void)pthread_mutex_lock(&jobs->lock);
     jobs->running--;
     if (job->command.kind == BCFS_SYNC) history->sync = outcome;
@@ -272,7 +271,7 @@ char *bcfs_jobs_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
     };
     char *text = NULL;
 
-    path_of(fs, dir, path);
+    bcfs_dir_path(fs, dir, path);
     bitcask_get_activity(fs->db, &activity);
     (void)pthread_mutex_lock(&fs->jobs->lock);
     text = bcfs_report_render(&report, size);

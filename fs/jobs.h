@@ -8,6 +8,7 @@
 #ifndef BCFS_JOBS_H
 #define BCFS_JOBS_H
 
+#include "control_text.h"
 #include "inode.h"
 
 #define BCFS_JOBS_MAX 6
@@ -25,6 +26,9 @@ void bcfs_jobs_free(struct bcfs_jobs *jobs);
  * many run, EINTR when it was cancelled by INTERRUPT or the mount's end, EIO for damage found, else what the store
  * says. The caller has a reference on dir, and holds no lock. */
 int bcfs_jobs_run(fuse_req_t req, struct bcfs_inode *dir, const char *bytes, size_t size);
+
+/* The path of a directory, "" for the root. Renames may go on meanwhile: it is for people to read. */
+void bcfs_dir_path(struct bcfs *fs, struct bcfs_inode *dir, char path[BCFS_PATH_SIZE]);
 
 /* The text of dir's control file as of now, malloc'ed; NULL: no memory. No lock is held. */
 char *bcfs_jobs_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);

@@ -8,6 +8,7 @@
  * Exit status: 0 after a good end, or when the daemon is ready; 1 after one line that says what is wrong.
  */
 #include "fs.h"
+#include "http.h"
 #include "log.h"
 #include "mountpoint.h"
 #include "options.h"
@@ -144,12 +145,12 @@ static bool report_ready(int ready_fd)
 }
 
 /* Mounts the opened store and serves it to the end. */
-static bool serve_mount(struct bcfs *fs, int ready_fd)
+static bool serve_mount(struct bcfs *fs, struct bcfs_http *http, int ready_fd)
 {
     struct bcfs_session *session = NULL;
     bool good = false;
     if (bcfs_session_mount(fs, &session) && bcfs_session_start(session)) {
-        good = report_ready(ready_fd);
+        good = bcfs_http_start(http) && report_ready(ready_fd);
         /* An interrupted command is answered as a signal to the daemon would be. */
         if (!good) kill(getpid(), SIGTERM);
         if (!bcfs_session_wait(session)) good = false;
@@ -165,7 +166,12 @@ static bool serve_mount(struct bcfs *fs, int ready_fd)
 static bool serve(struct bcfs *fs, bool dead_mount, int ready_fd)
 {
     raise_file_limit();
-    if (!bcfs_session_block_signals() || !open_store(fs)) return false;
+    struct bcfs_http *http = NULL;
+    if (!bcfs_session_block_signals() || !bcfs_http_open(fs, &http)) return false;
+    if (!open_store(fs)) {
+        bcfs_http_close(&http);
+        return false;
+    }
 
     bool started = false;
     bool good = !dead_mount || bcfs_mountpoint_clear(fs->options.mountpoint);
@@ -173,8 +179,9 @@ static bool serve(struct bcfs *fs, bool dead_mount, int ready_fd)
         bitcask_status status = bcfs_start(fs);
         started = status == BITCASK_OK;
         if (!started) bcfs_log_failure(fs->options.store, status);
-        good = started && serve_mount(fs, ready_fd);
+        good = started && serve_mount(fs, http, ready_fd);
     }
+    bcfs_http_close(&http);
     if (!close_store(fs, started)) good = false;
     return good;
 }

@@ -3,6 +3,7 @@
 #include "init.h"
 #include "inode.h"
 #include "jobs.h"
+#include "metrics.h"
 #include "moves.h"
 #include "ops.h"
 
@@ -157,6 +158,8 @@ static void free_nodes(struct bcfs *fs)
     fs->nodes = NULL;
     bcfs_jobs_free(fs->jobs);
     fs->jobs = NULL;
+    bcfs_metrics_free(fs->metrics);
+    fs->metrics = NULL;
 }
 
 bitcask_status bcfs_start(struct bcfs *fs)
@@ -170,12 +173,13 @@ bitcask_status bcfs_start(struct bcfs *fs)
     fs->owner_gid = getegid();
     fs->started_ns = bcfs_now_ns(fs);
     fs->jobs = bcfs_jobs_new();
+    fs->metrics = bcfs_metrics_new();
     TAILQ_INIT(&fs->nodes->changed_dirs);
     TAILQ_INIT(&fs->nodes->attrs_dirs);
     TAILQ_INIT(&fs->nodes->moves);
     TAILQ_INIT(&fs->nodes->cached);
     status = init_locks(fs->nodes);
-    if (status == BITCASK_OK && fs->jobs == NULL) status = BITCASK_NO_MEMORY;
+    if (status == BITCASK_OK && (fs->jobs == NULL || fs->metrics == NULL)) status = BITCASK_NO_MEMORY;
     if (status == BITCASK_OK) status = bcfs_tables_init(fs);
     if (status == BITCASK_OK) status = open_store_dir(fs);
     if (status == BITCASK_OK) status = make_root(fs);

@@ -7,6 +7,7 @@
 #include "options.h"
 
 #include "command.h"
+#include "http_listen.h"
 #include "log.h"
 #include "number.h"
 
@@ -165,13 +166,35 @@ static bool add_kernel_flag(struct bcfs_options *options, const char *word)
     return true;
 }
 
+static bool take_http(struct bcfs_options *options, const char *text)
+{
+    free(options->http);
+    options->http = strdup(text);
+    if (options->http == NULL) bcfs_log(BCFS_LOG_ERROR, "out of memory");
+    return options->http != NULL;
+}
+
 /* Options with a value: NAME=VALUE. */
 static bool parse_setting(struct bcfs_options *options, const char *word, bool *known)
 {
     static const char *const names[] = {
         "sync=",      "interval=",   "commit_ms=", "max_open=", "segment_size=", "memory=",
-        "scheduler=", "merge_rate=", "uid=",       "gid=",      "umask="};
-    enum { SYNC, INTERVAL, COMMIT_MS, MAX_OPEN, SEGMENT_SIZE, MEMORY, SCHEDULER, MERGE_RATE, UID, GID, UMASK, COUNT };
+        "scheduler=", "merge_rate=", "uid=",       "gid=",      "umask=",        "http="};
+    enum {
+        SYNC,
+        INTERVAL,
+        COMMIT_MS,
+        MAX_OPEN,
+        SEGMENT_SIZE,
+        MEMORY,
+        SCHEDULER,
+        MERGE_RATE,
+        UID,
+        GID,
+        UMASK,
+        HTTP,
+        COUNT
+    };
     size_t which = 0;
     while (which < COUNT && strncmp(word, names[which], strlen(names[which])) != 0) which++;
     *known = which < COUNT;
@@ -191,6 +214,7 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     case MERGE_RATE: return parse_merge_rate(options, value);
     case UID: return parse_id("uid", value, &options->uid);
     case GID: return parse_id("gid", value, &options->gid);
+    case HTTP: return take_http(options, value);
     default: return parse_umask(options, value);
     }
 }
@@ -213,6 +237,10 @@ static bool parse_word(struct bcfs_options *options, const char *word)
     }
     if (strcmp(word, "writeback") == 0 || strcmp(word, "remount") == 0) {
         *(word[0] == 'w' ? &options->writeback : &options->remount) = true;
+        return true;
+    }
+    if (strcmp(word, "http_foreign") == 0) {
+        options->http_foreign = true;
         return true;
     }
     if (strcmp(word, "debug") == 0) {
@@ -273,6 +301,8 @@ static const char DOC[] =
     "  memory=SIZE          memory for the indexes of open partitions (a quarter)\n"
     "  scheduler=on|off     merge in the background (on)\n"
     "  merge_rate=SIZE|off  the most that merges write a second, as in 20M (off)\n"
+    "  http=ADDRESS:PORT    metrics and a page over HTTP, as in 127.0.0.1:9464 (off)\n"
+    "  http_foreign         let that be no address of this machine's loopback\n"
     "  debug                same as -d\n"
     "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
     "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
@@ -354,7 +384,8 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
         bcfs_log(BCFS_LOG_ERROR, "-o user_id=, fsname= and the like: only the kernel sets these; leave them out");
         return false;
     }
-    return true;
+    struct bcfs_http_address address;
+    return options->http == NULL || bcfs_http_address_parse(options->http, options->http_foreign, &address);
 }
 
 void bcfs_options_release(struct bcfs_options *options)
@@ -362,5 +393,6 @@ void bcfs_options_release(struct bcfs_options *options)
     free(options->store);
     free(options->mountpoint);
     free(options->kernel_flags);
+    free(options->http);
     memset(options, 0, sizeof *options);
 }

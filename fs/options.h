@@ -37,6 +37,9 @@ struct bcfs_options {
     uint64_t segment_size;     /* bytes; 0: the library decides */
     uint64_t memory_limit;     /* bytes for the indexes of open partitions; 0: the library decides */
 
+    char *http;        /* where to listen, as given; owned; NULL: nowhere */
+    bool http_foreign; /* and not on this machine's loopback alone */
+
     bool scheduler;             /* merge in the background */
     uint64_t merge_bytes_per_s; /* the most that merges write; 0: no limit */
 };

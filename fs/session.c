@@ -13,6 +13,7 @@
 #include "init.h"
 #include "jobs.h"
 #include "log.h"
+#include "metrics.h"
 #include "mountpoint.h"
 
 #include <errno.h>
@@ -219,7 +220,9 @@ static int serve(struct worker *worker, struct fuse_buf *buffer)
         atomic_store(&worker->idle, false);
         if (size == -EINTR || size == -EAGAIN) continue;
         if (size <= 0) return -size;
+        uint64_t began_ns = bcfs_metrics_clock_ns();
         fuse_session_process_buf(fuse, buffer);
+        bcfs_metrics_request(worker->session->fs->metrics, bcfs_request_opcode(), bcfs_metrics_clock_ns() - began_ns);
     }
     return 0;
 }

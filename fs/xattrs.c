@@ -53,6 +53,9 @@ static const struct metric metrics[] = {
     {METRIC(damaged_regions), .of_store = false},
     {METRIC(bytes_written), .of_store = true},
     {METRIC(bytes_read), .of_store = true},
+    {METRIC(log_bytes_written), .of_store = false},
+    {METRIC(syncs), .of_store = true},
+    {METRIC(poisoned), .of_store = false},
     {METRIC(merges), .of_store = false},
     {"merge_seconds", offsetof(bitcask_stats, merge_ns), .divided = true, .fractions = true},
     {METRIC(merge_reclaimed_bytes), .of_store = false},
@@ -109,6 +112,8 @@ static bool print_location(const bitcask_location *location, const char *name, c
         (void)snprintf(value, VALUE_SIZE, "%" PRIu64, location->offset);
     } else if (strcmp(name, "record_bytes") == 0) {
         (void)snprintf(value, VALUE_SIZE, "%" PRIu64, location->record_bytes);
+    } else if (strcmp(name, "extents") == 0) {
+        (void)snprintf(value, VALUE_SIZE, "%" PRIu64, location->extents);
     } else if (strcmp(name, "crc32") == 0) {
         (void)snprintf(value, VALUE_SIZE, "%08" PRIx32, location->value_crc);
     } else {

@@ -125,6 +125,9 @@ bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
     stats->merges += db->closed_merges;
     stats->merge_ns += db->closed_merge_ns;
     stats->merge_reclaimed_bytes += db->closed_merge_reclaimed_bytes;
+    stats->log_bytes_written += db->closed_log_bytes;
+    stats->bloom_hits += db->closed_bloom_hits;
+    stats->bloom_misses += db->closed_bloom_misses;
     if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
     stats->partition_opens = db->partition_opens;
     stats->partition_closes = db->partition_closes;
@@ -394,6 +397,9 @@ bitcask_status bitcask_pin(bitcask_partition *partition, const void *key, size_t
     return status;
 }
 
+/* Operations of this thread, to tell which are timed. */
+static _Thread_local unsigned gets_begun, puts_begun;
+
 static bc_status load(struct bc_value *value)
 {
     return value->above ? bc_pinned_load(value) : bc_value_load(value);
@@ -401,10 +407,12 @@ static bc_status load(struct bc_value *value)
 
 bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t key_size, bitcask_value **value)
 {
+    const struct bc_sample sample = bc_sample_begin(&gets_begun);
     bitcask_value *pinned = NULL;
     bc_status status = bitcask_pin(partition, key, key_size, &pinned);
 
     if (status == BITCASK_OK) status = load(&pinned->value);
+    if (sample.weight > 0) bc_node_time(partition, BC_TIMED_GET, &sample);
     if (status == BITCASK_OK)
         *value = pinned;
     else
@@ -412,10 +420,23 @@ bitcask_status bitcask_get(bitcask_partition *partition, const void *key, size_t
     return status;
 }
 
+/* Ends the timing of what was read of a pinned value. */
+static void end_get(const struct bc_value *value, const struct bc_sample *sample)
+{
+    /* Every value that the public interface hands out is of an open store, which its environment is the first part of. */
+    if (sample->weight > 0)
+        bc_db_time((struct bitcask *)(uintptr_t)value->env, value->partition_id, BC_TIMED_GET, sample);
+}
+
 bitcask_status bitcask_value_load(bitcask_value *value)
 {
+    struct bc_sample sample = {0};
+
     ENTER();
-    return load(&value->value);
+    if (!value->value.loaded || value->value.above) sample = bc_sample_begin(&gets_begun);
+    bc_status status = load(&value->value);
+    end_get(&value->value, &sample);
+    return status;
 }
 
 void bitcask_value_unload(bitcask_value *value)
@@ -430,10 +451,19 @@ bitcask_status bitcask_value_read(bitcask_value *value, uint64_t offset, void *b
 {
     uint64_t whole = value->value.entry.value_size;
 
+    struct bc_sample sample = {0};
+    bc_status status;
+
     ENTER();
-    if (value->value.above) return bc_pinned_read(&value->value, offset, buffer, size, got);
+    if (!value->value.loaded || value->value.above) sample = bc_sample_begin(&gets_begun);
+    if (value->value.above) {
+        status = bc_pinned_read(&value->value, offset, buffer, size, got);
+        end_get(&value->value, &sample);
+        return status;
+    }
     *got = 0;
-    bc_status status = bc_value_load(&value->value);
+    status = bc_value_load(&value->value);
+    end_get(&value->value, &sample);
     if (status != BITCASK_OK || offset >= whole) return status;
     if (size > whole - offset) size = (size_t)(whole - offset);
     status = bc_value_copy(&value->value, offset, buffer, size);
@@ -482,6 +512,14 @@ void bitcask_value_unpin(bitcask_value **value)
     *value = NULL;
 }
 
+/* What syncs is timed each time. */
+static struct bc_sample begin_put(const bitcask_partition *partition, const bitcask_write_options *options)
+{
+    bool durable = (options && (options->flags & BITCASK_DURABLE)) || partition->db->sync == BITCASK_SYNC_ALWAYS;
+
+    return durable ? bc_sample_always() : bc_sample_begin(&puts_begun);
+}
+
 bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t key_size, const void *value,
                            size_t value_size, const bitcask_write_options *options, uint64_t *version)
 {
@@ -490,7 +528,10 @@ bitcask_status bitcask_put(bitcask_partition *partition, const void *key, size_t
     if (status == BITCASK_OK) status = bc_check_value(value, value_size);
     if (status == BITCASK_OK && options) status = bc_check_attrs(options->attrs);
     if (status != BITCASK_OK) return status;
-    return bc_node_put(partition, key, key_size, value, value_size, options, version);
+    const struct bc_sample sample = begin_put(partition, options);
+    status = bc_node_put(partition, key, key_size, value, value_size, options, version);
+    if (sample.weight > 0) bc_node_time(partition, BC_TIMED_PUT, &sample);
+    return status;
 }
 
 bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
@@ -498,7 +539,11 @@ bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, siz
 {
     ENTER();
     bc_status status = bitcask_check_name(key, key_size);
-    return status == BITCASK_OK ? bc_node_delete(partition, key, key_size, options) : status;
+    if (status != BITCASK_OK) return status;
+    const struct bc_sample sample = begin_put(partition, options);
+    status = bc_node_delete(partition, key, key_size, options);
+    if (sample.weight > 0) bc_node_time(partition, BC_TIMED_PUT, &sample);
+    return status;
 }
 
 bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, size_t key_size,

@@ -24,6 +24,8 @@
 #ifndef BITCASK_H
 #define BITCASK_H
 
+#include <stdio.h>
+
 #include "bitcask_types.h"
 
 #ifdef __cplusplus
@@ -86,6 +88,24 @@ BITCASK_API bitcask_status bitcask_sync(bitcask *db);
 /* Adds up over the open partitions; of one partition (opened if need be) with bitcask_partition_stats(). */
 BITCASK_API bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats);
 BITCASK_API bitcask_status bitcask_partition_stats(bitcask_partition *partition, bitcask_stats *stats);
+
+/* Calls visit for each figure of partition and of what is open below it; false stops. First those of the whole, then of
+ * each of the BITCASK_METRICS_PARTITIONS largest partitions, then of the rest as one; ordered by name, each with all its
+ * partitions, as Prometheus wants it, or BITCASK_BY_PARTITION. At the root the whole includes what was counted in
+ * partitions that are closed by now, and counters of whole and rest never fall; below, what was counted goes when a
+ * partition is closed. Of a partition that has no index yet, because only single keys were read so far, records that are
+ * dead count as live. flags: BITCASK_BELOW (else partition alone), BITCASK_UNOPENED, BITCASK_BY_PARTITION. A partition that
+ * cannot be opened is left out, and its status returned at the end. visit must not
+ * call the library, but for bitcask_metric_print(). */
+BITCASK_API bitcask_status bitcask_metrics(bitcask_partition *partition, unsigned flags,
+                                           bool (*visit)(void *context, const bitcask_metric *metric), void *context);
+
+/* Writes one metric in Prometheus' text format; previous: the one printed before it, NULL: none, so that each name's help
+ * comes once. Names of partitions have all but printable ASCII, '\\' and '"' as \xNN. */
+BITCASK_API void bitcask_metric_print(FILE *out, const bitcask_metric *metric, const bitcask_metric *previous);
+
+/* How partition, and all that is open below it, is. Opens nothing, and waits for nobody's work. */
+BITCASK_API bitcask_status bitcask_get_health(bitcask_partition *partition, bitcask_health *health);
 
 /* ---- partitions ---- */
 

@@ -5,6 +5,7 @@
 #include "db/dump.h"
 #include "db/inodes.h"
 #include "db/maintain.h"
+#include "db/metrics.h"
 
 #define ENTER() bc_detail_clear()
 
@@ -100,6 +101,23 @@ bitcask_status bitcask_segments(bitcask_partition *partition,
     return status;
 }
 
+/* A partition has none, and what has just gone. */
+static bitcask_status count_extents(bitcask_partition *partition, const void *key, size_t key_size, uint64_t *extents)
+{
+    struct bc_value *value = NULL;
+    bitcask_status status = bc_node_pin_value(partition, key, key_size, &value);
+
+    if (status == BITCASK_OK && value->above) {
+        *extents = bc_pinned_extents(value);
+        bc_pinned_close(&value);
+    } else if (status == BITCASK_OK) {
+        bc_value_close(&value);
+    }
+    if (status != BITCASK_NOT_FOUND && status != BITCASK_IS_PARTITION) return status;
+    bc_detail_clear();
+    return BITCASK_OK;
+}
+
 bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, size_t key_size,
                               bitcask_location *location)
 {
@@ -122,6 +140,7 @@ bitcask_status bitcask_locate(bitcask_partition *partition, const void *key, siz
     if (status != BITCASK_OK) return status;
     status = bc_partition_locate(instance, key, key_size, location);
     bc_node_unpin(partition);
+    if (status == BITCASK_OK) status = count_extents(partition, key, key_size, &location->extents);
     return status;
 }
 
@@ -156,4 +175,27 @@ bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, 
     bool none;
     bitcask_status status = bc_dump_index_file(bc_io_posix(), path, visit, context, &none);
     return none ? bc_dump_file(bc_io_posix(), path, visit, context) : status;
+}
+
+/* ---- metrics ---- */
+
+bitcask_status bitcask_metrics(bitcask_partition *partition, unsigned flags,
+                               bool (*visit)(void *context, const bitcask_metric *metric), void *context)
+{
+    bitcask_status status;
+
+    ENTER();
+    status = check_flags(flags, BITCASK_BELOW | BITCASK_UNOPENED | BITCASK_BY_PARTITION);
+    return status == BITCASK_OK ? bc_db_metrics(partition, flags, visit, context) : status;
+}
+
+void bitcask_metric_print(FILE *out, const bitcask_metric *metric, const bitcask_metric *previous)
+{
+    bc_metric_print(out, metric, previous);
+}
+
+bitcask_status bitcask_get_health(bitcask_partition *partition, bitcask_health *health)
+{
+    ENTER();
+    return bc_db_get_health(partition, health);
 }

@@ -224,6 +224,17 @@ figure() {
     sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p; s/^$1 *\([0-9]*\) .*/\1/p" out
 }
 
+stats_are_metrics() {
+    run 0 "$BITCASK" stats --prometheus s17
+    head -n 1 out | grep -qE "^# As of [0-9T:Z-]+, read from the store's files"
+    grep -qx 'bitcask_partition_live_keys{partition="/d"} [0-9]*' out
+    grep -qE '^bitcask_data_bytes [1-9][0-9]*$' out
+    refused "" grep -E "_total|_bucket|_sum" out # nobody kept these
+    run 2 "$BITCASK" stats -p -j s17
+    run 2 "$BITCASK" stats -p -s s17
+    run 1 "$BITCASK" stats -p s17 none
+}
+
 stats_show_what_the_index_takes() {
     local i index keys
     for i in 1 2 3 4 5 6 7 8; do put s27 "$i$(printf 'k%.0s' {1..199})" value; done
@@ -539,6 +550,7 @@ check "a listing is in memcmp order" listing_is_in_memcmp_order_with_slashes
 check "a long listing shows size and time" long_listing_shows_size_and_time
 check "a listing escapes on a terminal only" listing_escapes_on_a_terminal_only
 check "stats count the tree below" stats_count_the_tree_below
+check "stats are metrics" stats_are_metrics
 check "stats show what the index takes" stats_show_what_the_index_takes
 check "dump shows each record" dump_shows_each_record
 check "dump shows damage and what follows" dump_shows_damage_and_what_follows

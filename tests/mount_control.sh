@@ -86,8 +86,8 @@ not_in_listings() {
 
 can_be_reached() {
     mkdir "$MNT/d"
-    equal "names" ". .. control" "$(ls -a "$MNT/d/.bitcask" | paste -s -d ' ')"
-    equal "find" 2 "$(find "$MNT/d/.bitcask" | wc -l)"
+    equal "names" ". .. control health metrics stats" "$(ls -a "$MNT/d/.bitcask" | paste -s -d ' ')"
+    equal "find" 5 "$(find "$MNT/d/.bitcask" | wc -l)"
     equal "the directory" "555 $(id -u) $(id -g) directory" "$(stat -c '%a %u %g %F' "$MNT/d/.bitcask")"
     equal "the file" "644 $(id -u) $(id -g) regular file" "$(stat -c '%a %u %g %F' "$MNT/d/.bitcask/control")"
     equal "its number" "$(stat -c %i "$MNT/d/.bitcask/control")" "$(stat -c %i "$MNT/d/.bitcask/control")"
@@ -166,7 +166,7 @@ nothing_goes_in_or_out() {
     refused "$no" touch -d yesterday .bitcask/control
     refused "not supported" fallocate -l 100 .bitcask/control
     sync .bitcask .bitcask/control
-    equal "what is there" "control" "$(ls -A .bitcask | paste -s -d ' ')"
+    equal "what is there" "control health metrics stats" "$(ls -A .bitcask | paste -s -d ' ')"
     rm file
 }
 

@@ -20,6 +20,7 @@ of_directories() {
     mkdir "$MNT/x" "$MNT/d"
     for name in live_keys live_bytes dead_bytes data_bytes tombstone_bytes segments hint_bytes checkpoint_bytes \
         index_bytes index_limit_bytes memory_closes open_seconds damaged_regions bytes_written bytes_read \
+        log_bytes_written syncs poisoned \
         merges merge_seconds merge_reclaimed_bytes bloom_hits bloom_misses \
         last_merge puts deletes gets; do
         metric "$MNT/x" "$name" | grep -qE '^[0-9]+(\.[0-9]+)?$'
@@ -50,6 +51,10 @@ of_files() {
         "$("$BITCASK" dump "$STORE" x | awk '$NF == "\"file\"" { print $1, $2, $4 }' | tail -n 1)"
     equal "mtime" "$(metric "$file" version)" "$(date -d "$(stat -c %y "$file")" +%s%N)"
     metric "$file" segment | grep -qE '^[0-9]+$'
+    equal "extents" 0 "$(metric "$file" extents)"
+    head -c 1000000 /dev/zero >"$MNT/x/large"
+    equal "extents of a large one" 4 "$(metric "$MNT/x/large" extents)"
+    rm "$MNT/x/large"
     local version
     version=$(metric "$file" version)
     echo more >>"$file"

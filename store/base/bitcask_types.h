@@ -148,7 +148,9 @@ enum {
     BITCASK_BELOW = 1u << 5,      /* rotate, merge, verify: the partitions below as well */
     BITCASK_MERGE_FULL = 1u << 6, /* merge: rewrite everything, not only where space comes back */
     BITCASK_LINK = 1u << 7,       /* move: the file keeps its name and gets the other one besides */
-    BITCASK_REMOVE = 1u << 8      /* move: the name is deleted; there is no target */
+    BITCASK_REMOVE = 1u << 8,     /* move: the name is deleted; there is no target */
+    BITCASK_UNOPENED = 1u << 9,   /* metrics: partitions that are not open too: they are opened */
+    BITCASK_BY_PARTITION = 1u << 10 /* metrics: all of one partition, then all of the next */
 };
 
 /* Options of a put or delete; NULL stands for all zero. */
@@ -227,7 +229,54 @@ typedef struct bitcask_stats {
     uint64_t index_limit_bytes; /* memory_limit of the options, or what it stood for. Of the store, as are the next */
     uint64_t memory_closes;     /* of partition_closes, those to stay within it */
     uint64_t open_ns;           /* time spent in opening partitions: what the two limits cost, among others */
+    uint64_t log_bytes_written; /* to the logs of these partitions alone, outputs of merges included */
+    uint64_t poisoned;          /* partitions that take no writes, after an fsync that failed */
 } bitcask_stats;
+
+/* ---- metrics ---- */
+
+typedef enum bitcask_metric_type {
+    BITCASK_COUNTER = 0, /* grows, from 0 at opening */
+    BITCASK_GAUGE,       /* as it is now */
+    BITCASK_HISTOGRAM,   /* see bitcask_histogram */
+    BITCASK_SUMMARY      /* count and sum of a bitcask_histogram; its buckets are not worth telling */
+} bitcask_metric_type;
+
+/* How long operations took. Bucket i counts those of at most BITCASK_HISTOGRAM_BOUND_NS(i) that are in none below; the
+ * last one, all longer ones. What takes around a microsecond is sampled: after a thread's first 64 one in 64 is timed,
+ * and counts for 64. */
+#define BITCASK_HISTOGRAM_BUCKETS 28u
+#define BITCASK_HISTOGRAM_BOUND_NS(i) ((uint64_t)128 << (i))
+typedef struct bitcask_histogram {
+    uint64_t count;
+    uint64_t sum_ns;
+    uint64_t counts[BITCASK_HISTOGRAM_BUCKETS];
+} bitcask_histogram;
+
+#define BITCASK_METRICS_PARTITIONS 100u /* told one by one: those with the most bytes */
+
+/* One figure, named as Prometheus wants it. All pointers are valid during the call that hands it out. */
+typedef struct bitcask_metric {
+    const char *name; /* "bitcask_live_keys"; of counters it ends in "_total" */
+    const char *help; /* one line */
+    bitcask_metric_type type;
+    bool nanoseconds;      /* value counts these; name says seconds, and so it is to be shown */
+    const char *partition; /* "/orders/2026", "/": the root, "inodes": the store's own; "rest": all others of the walk as
+                              one; NULL: the whole of it */
+    const char *operation; /* "get", "put", ...; NULL: none */
+    uint64_t value;        /* of counters and gauges */
+    const bitcask_histogram *histogram; /* of the others; else NULL */
+} bitcask_metric;
+
+/* How a store, or a part of it, is. */
+typedef struct bitcask_health {
+    uint64_t poisoned;       /* partitions that take no writes, because an fsync failed */
+    char poisoned_path[256]; /* of one of these, as in bitcask_metric; the end of a longer one */
+    uint64_t damaged;        /* partitions with bytes that failed their check at opening */
+    char damaged_path[256];
+    bitcask_status merge; /* how the last merge, on command or of the scheduler, ended; cancelled: OK */
+    char merge_detail[256];
+} bitcask_health;
 
 /* One data file of a partition. */
 typedef struct bitcask_segment_info {
@@ -251,6 +300,7 @@ typedef struct bitcask_location {
     uint64_t record_bytes; /* whole record */
     uint64_t version;
     uint32_t value_crc; /* CRC-32C of the value */
+    uint64_t extents;   /* that a large value is cut into; 0: it stands in one record */
 } bitcask_location;
 
 typedef enum bitcask_work { BITCASK_WORK_NONE = 0, BITCASK_WORK_MERGE, BITCASK_WORK_VERIFY } bitcask_work;

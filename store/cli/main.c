@@ -80,8 +80,9 @@ static const struct command {
      "  -j, --json        one JSON object a line instead of a tar archive (pax format)\n"
      "  -q, --quiet       no progress\n" ESCAPE "\nWrites to standard output, with names relative to PATH.\n",
      cli_export},
-    {"stats", "[-j] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
+    {"stats", "[-j] [-p] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
      "  -j, --json        as a JSON object\n"
+     "  -p, --prometheus  as metrics; of a store that is mounted those of its daemon, counters included\n"
      "  -s, --segments    list each data file as well\n",
      cli_stats},
     {"dump", "[OPTION]... STORE [PATH] | FILE", "show the records of a partition, or of one file of it",

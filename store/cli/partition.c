@@ -115,8 +115,13 @@ static int rename_to(const struct cli_store *store, const struct cli_path *from,
         status = cli_fail(store, to->parent, found);
         goto out;
     }
-    bitcask_move_item item = {from_parent, from->name,    from->name_size,   to_parent,
-                              to->name,    to->name_size, BITCASK_NOREPLACE, NULL};
+    const bitcask_move_item item = {.from = from_parent,
+                                    .from_key = from->name,
+                                    .from_key_size = from->name_size,
+                                    .to = to_parent,
+                                    .to_key = to->name,
+                                    .to_key_size = to->name_size,
+                                    .flags = BITCASK_NOREPLACE};
     found = bitcask_move(store->db, &item, 1, NULL);
     if (found != BITCASK_OK) status = cli_fail(store, found == BITCASK_EXISTS ? to->full : from->full, found);
 

@@ -124,6 +124,7 @@ static bc_status select_writes(const struct bitcask_batch *batch, const struct b
 
 bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t reserved, uint64_t *versions)
 {
+    const struct bc_sample sample = bc_sample_always();
     struct bc_partition *instance;
     uint64_t position = 0;
     bool change = false;
@@ -155,6 +156,7 @@ bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t 
     bc_batch_clear(batch);
     status = bc_node_end_append(batch->node, instance, position, flags);
 out:
+    bc_node_time(batch->node, BC_TIMED_COMMIT, &sample);
     free(writes);
     free(origin);
     return status;

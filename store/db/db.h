@@ -69,6 +69,12 @@ struct bc_dropped {
     struct bc_dropped *next;
 };
 
+/* The figures of one partition, or of several together. */
+struct bc_figures {
+    bitcask_stats stats;
+    bitcask_histogram timings[BC_TIMED];
+};
+
 #define BC_NODE_BUCKETS 4096u
 #define BC_HOLD_BUCKETS 256u
 #define BC_EXTENT_SHIFT 18u /* extents of 256 KiB */
@@ -106,6 +112,8 @@ struct bitcask {
     uint64_t memory_closes;                            /* of these, because of memory */
     uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed, as are the next */
     uint64_t closed_merges, closed_merge_ns, closed_merge_reclaimed_bytes, closed_last_merge_ns;
+    uint64_t closed_log_bytes, closed_bloom_hits, closed_bloom_misses;
+    struct bc_timings closed_timings; /* and what could be put to no instance; no lock */
 
     pthread_mutex_t strike_lock;
     pthread_mutex_t live_lock;
@@ -128,6 +136,7 @@ struct bitcask {
     struct bc_buffer redo_bytes;
 
     struct bc_maintenance *maintenance; /* owned; see maintain.h */
+    struct bc_figures told_whole, told_rest; /* the most that bc_db_metrics() has told; guarded by nodes_lock */
 
     pthread_t syncer;
     bool syncer_runs;
@@ -162,6 +171,9 @@ void bc_store_dir_close(struct bitcask *db);
  * them), and the path. */
 void bc_node_unref_locked(struct bitcask_partition *node);
 char *bc_node_path_locked(const struct bitcask_partition *node);
+
+/* With nodes_lock held: the node of partition id, not counted; NULL: it is not known. */
+struct bitcask_partition *bc_node_find_locked(struct bitcask *db, uint64_t id);
 
 /* The node of partition id, counted; made if it is not known. parent and name as in the directory record. */
 bc_status bc_node_get(struct bitcask *db, uint64_t id, struct bitcask_partition *parent, const void *name,
@@ -198,6 +210,12 @@ bc_status bc_node_pin_for_sync(struct bitcask_partition *node, struct bc_partiti
 /* Marks the node, which the caller has pinned, as dropped; gives up that pin, and closes the instance without a sync
  * once nobody uses it any more. write_lock not held. */
 void bc_node_drop(struct bitcask_partition *node);
+
+/* Notes how long something took, by the node's instance if it is open, else for the store as a whole. */
+void bc_node_time(struct bitcask_partition *node, enum bc_timed kind, const struct bc_sample *sample);
+
+/* The same by id, for who holds no node. */
+void bc_db_time(struct bitcask *db, uint64_t id, enum bc_timed kind, const struct bc_sample *sample);
 
 /* Calls each for every node with an open instance (dirty_only: with something to sync), pinned meanwhile, and each
  * whose last one could not be synced. Goes on after a failure; returns the first. */

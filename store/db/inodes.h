@@ -58,6 +58,8 @@ bc_status bc_pinned_load(struct bc_value *value);
 void bc_pinned_unload(struct bc_value *value);
 bc_status bc_pinned_read(struct bc_value *value, uint64_t offset, void *buffer, size_t size, size_t *got);
 const void *bc_pinned_data(const struct bc_value *value);
+/* How many it stands in; 0: it stands in the inode's own record. */
+uint64_t bc_pinned_extents(const struct bc_value *value);
 uint64_t bc_pinned_size(const struct bc_value *value);
 void bc_pinned_entry(const struct bc_value *value, bitcask_entry *entry);
 

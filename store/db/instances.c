@@ -69,12 +69,16 @@ static bc_status close_instance(struct bitcask_partition *node, bool abandon, bo
     bc_status status = BITCASK_OK;
 
     node->busy = true;
+    bc_timings_merge(&db->closed_timings, &instance->timings);
     db->closed_puts += instance->puts;
     db->closed_deletes += instance->deletes;
     db->closed_gets += bc_stripes_sum(&instance->gets);
     db->closed_merges += instance->merges;
     db->closed_merge_ns += instance->merge_ns;
     db->closed_merge_reclaimed_bytes += instance->merge_reclaimed_bytes;
+    db->closed_log_bytes += instance->log_bytes + instance->merged_bytes;
+    db->closed_bloom_hits += instance->bloom_hits;
+    db->closed_bloom_misses += instance->bloom_misses;
     if (db->closed_last_merge_ns < instance->last_merge_ns) db->closed_last_merge_ns = instance->last_merge_ns;
     pthread_mutex_unlock(&db->nodes_lock);
     if (abandon)
@@ -431,6 +435,38 @@ bc_status bc_nodes_peek(struct bitcask *db,
     }
     free(nodes);
     return BITCASK_OK;
+}
+
+/* ---- how long things take ---- */
+
+void bc_node_time(struct bitcask_partition *node, enum bc_timed kind, const struct bc_sample *sample)
+{
+    uint64_t elapsed_ns;
+
+    if (sample->weight == 0) return;
+    elapsed_ns = bc_monotonic_ns() - sample->began_ns;
+    if (add_pin(node)) {
+        bc_histogram_add(&node->instance->timings.of[kind], elapsed_ns, sample->weight);
+        bc_node_unpin(node);
+    } else {
+        bc_histogram_add(&node->db->closed_timings.of[kind], elapsed_ns, sample->weight);
+    }
+}
+
+void bc_db_time(struct bitcask *db, uint64_t id, enum bc_timed kind, const struct bc_sample *sample)
+{
+    struct bc_timings *timings = &db->closed_timings;
+    struct bitcask_partition *node;
+    uint64_t elapsed_ns;
+
+    if (sample->weight == 0) return;
+    elapsed_ns = bc_monotonic_ns() - sample->began_ns;
+    pthread_mutex_lock(&db->nodes_lock);
+    node = bc_node_find_locked(db, id);
+    /* Whoever closes it takes its timings while the lock is his. */
+    if (node && node->instance && !node->busy) timings = &node->instance->timings;
+    bc_histogram_add(&timings->of[kind], elapsed_ns, sample->weight);
+    pthread_mutex_unlock(&db->nodes_lock);
 }
 
 /* Forgets that a node's last instance could not be synced, and gives the reference up that was kept for that. */

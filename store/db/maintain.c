@@ -115,21 +115,24 @@ bc_status bc_merge_run(struct bc_work *work, struct bc_partition *instance, cons
 {
     const struct bc_merge_hooks hooks = {.pace = bc_work_pace, .context = work};
     const bitcask_merge_result before = *result;
-    uint64_t started_ns = bc_monotonic_ns(), in, out;
+    uint64_t started_ns = bc_monotonic_ns(), elapsed_ns, in, out;
     uint64_t target;
     bc_status status;
 
     bc_work_expect(work, run->live_bytes);
     target = work->bytes_total;
     status = bc_partition_merge(instance, run, &hooks, result);
-    instance->merge_ns += bc_monotonic_ns() - started_ns;
+    elapsed_ns = bc_monotonic_ns() - started_ns;
+    instance->merge_ns += elapsed_ns;
     if (status == BITCASK_CANCELLED && work->gone) return BITCASK_NOT_FOUND;
     if (status != BITCASK_OK) return status;
     in = result->bytes_in - before.bytes_in;
     out = result->bytes_out - before.bytes_out;
     instance->merges += result->merges - before.merges;
+    instance->merged_bytes += out;
     if (in > out) instance->merge_reclaimed_bytes += in - out;
     if (result->merges > before.merges) {
+        bc_histogram_add(&instance->timings.of[BC_TIMED_MERGE], elapsed_ns, 1);
         int64_t now = bc_io_now_ns(instance->env->io);
         instance->last_merge_ns = now > 0 ? (uint64_t)now : 1;
     }

@@ -44,6 +44,15 @@ void bc_node_unref(struct bitcask_partition **pointer)
     pthread_mutex_unlock(&db->nodes_lock);
 }
 
+struct bitcask_partition *bc_node_find_locked(struct bitcask *db, uint64_t id)
+{
+    struct bitcask_partition *node;
+
+    for (node = *bucket_of(db, id); node && node->id != id; node = node->next_in_table) {
+    }
+    return node;
+}
+
 bc_status bc_node_get(struct bitcask *db, uint64_t id, struct bitcask_partition *parent, const void *name,
                       size_t name_size, struct bitcask_partition **out)
 {
@@ -51,8 +60,7 @@ bc_status bc_node_get(struct bitcask *db, uint64_t id, struct bitcask_partition 
     bc_status status = BITCASK_OK;
 
     pthread_mutex_lock(&db->nodes_lock);
-    for (node = *bucket_of(db, id); node && node->id != id; node = node->next_in_table) {
-    }
+    node = bc_node_find_locked(db, id);
     if (node) {
         node->users++;
     } else if ((node = calloc(1, sizeof *node)) != NULL && (node->name = malloc(name_size + 1)) != NULL) {

@@ -208,6 +208,15 @@ const void *bc_pinned_data(const struct bc_value *value)
     return pinned->extent_shift > 0 ? pinned->whole : value->data + BC_INODE_HEAD_SIZE;
 }
 
+uint64_t bc_pinned_extents(const struct bc_value *value)
+{
+    const struct pinned *pinned = of(value);
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < pinned->run_count; i++) count += pinned->runs[i].count;
+    return count;
+}
+
 uint64_t bc_pinned_size(const struct bc_value *value)
 {
     return of(value)->size;

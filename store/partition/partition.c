@@ -314,5 +314,7 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     add_to->merge_ns += partition->merge_ns;
     add_to->merge_reclaimed_bytes += partition->merge_reclaimed_bytes;
     if (add_to->last_merge_ns < partition->last_merge_ns) add_to->last_merge_ns = partition->last_merge_ns;
+    add_to->log_bytes_written += partition->log_bytes + partition->merged_bytes;
+    add_to->poisoned += atomic_load(&partition->poisoned);
     add_to->partitions_open++;
 }

@@ -21,6 +21,7 @@
 
 #include <pthread.h>
 
+#include "base/histogram.h"
 #include "base/rcu.h"
 #include "base/stripes.h"
 #include "index/index.h"
@@ -171,6 +172,9 @@ struct bc_partition {
     _Atomic uint64_t puts, deletes; /* counted under write_lock */
     _Atomic uint64_t bloom_hits, bloom_misses;
     _Atomic uint64_t merges, merge_ns, merge_reclaimed_bytes, last_merge_ns; /* by the floor above */
+    _Atomic uint64_t log_bytes; /* appended, under write_lock */
+    _Atomic uint64_t merged_bytes; /* of outputs; by the floor above */
+    struct bc_timings timings;  /* fsync here, the others by the floor above; no lock */
     struct bc_stripes gets; /* last: see base/stripes.h */
 };
 
@@ -415,7 +419,7 @@ bool bc_partition_is_durable(struct bc_partition *partition, uint64_t position);
 /* A value held for a reader: the segment stays, whatever becomes of key and partition. */
 struct bc_value {
     struct bc_segment *segment; /* reference held */
-    struct bc_stripes *foreground; /* the store's; see struct bc_env */
+    const struct bc_env *env;
     uint64_t partition_id;
     struct bc_entry entry;
     uint8_t key[BITCASK_NAME_MAX];

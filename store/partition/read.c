@@ -80,7 +80,7 @@ bc_status bc_partition_pin(struct bc_partition *partition, const void *key, size
         free(value);
         return status;
     }
-    value->foreground = partition->env->foreground;
+    value->env = partition->env;
     value->partition_id = partition->id;
     memcpy(value->key, key, key_size);
     value->key_size = key_size;
@@ -177,9 +177,9 @@ bc_status bc_value_load(struct bc_value *value)
     bc_status status;
 
     if (value->loaded) return BITCASK_OK;
-    bc_foreground_begin(value->foreground);
+    bc_foreground_begin(value->env->foreground);
     status = load_record(value);
-    bc_foreground_end(value->foreground);
+    bc_foreground_end(value->env->foreground);
     return status;
 }
 

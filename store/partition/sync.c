@@ -33,11 +33,13 @@ static bc_status sync_names(struct bc_partition *partition)
 static bc_status sync_segment(struct bc_partition *partition, struct bc_segment *segment, bool names)
 {
     bc_status status = BITCASK_OK;
+    uint64_t began_ns = bc_monotonic_ns();
 
     bc_foreground_begin(partition->env->foreground);
     if (segment) status = bc_io_sync(partition->env->io, segment->fd, segment->name);
     if (status == BITCASK_OK && names) status = sync_names(partition);
     bc_foreground_end(partition->env->foreground);
+    bc_histogram_add(&partition->timings.of[BC_TIMED_FSYNC], bc_monotonic_ns() - began_ns, 1);
     if (status != BITCASK_OK) {
         atomic_store(&partition->poisoned, true);
         bc_env_log(partition->env, BITCASK_LOG_ERROR,

@@ -161,9 +161,9 @@ static int gather(const struct bc_segment *segment, struct encoded *encoded, siz
 }
 
 /* Only the writer counts here: no locked instruction is needed. */
-static void count_one(_Atomic uint64_t *count)
+static void count_up(_Atomic uint64_t *count, uint64_t by)
 {
-    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
 /* Points the index at what was written. bc_index_prepare() has made sure that it cannot fail. */
@@ -178,14 +178,14 @@ static void apply(struct bc_partition *partition, const struct encoded *encoded,
         if (record->flags & BC_RECORD_TOMBSTONE) {
             had = bc_index_remove(partition->index, record->key, record->key_size, &old) == BITCASK_OK;
             partition->slots[partition->active_slot].tombstone_bytes += bc_record_size(record);
-            if (!bc_key_is_internal(record->key, record->key_size)) count_one(&partition->deletes);
+            if (!bc_key_is_internal(record->key, record->key_size)) count_up(&partition->deletes, 1);
         } else {
             bc_entry_from_record(partition->active_slot, encoded[i].offset, record, &encoded[i].attrs, &entry);
             status = bc_index_put(partition->index, record->key, record->key_size, &entry, &had, &old);
             assert(status == BITCASK_OK);
             (void)status;
             bc_slot_gains(partition, &entry);
-            if (!bc_key_is_internal(record->key, record->key_size)) count_one(&partition->puts);
+            if (!bc_key_is_internal(record->key, record->key_size)) count_up(&partition->puts, 1);
         }
         if (had) bc_slot_loses(partition, &old);
     }
@@ -312,6 +312,8 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
     if (how == SYNCED) status = bc_partition_sync_ahead(partition, end);
     if (status != BITCASK_OK) goto out;
     partition->marked = marked;
+    count_up(&partition->log_bytes,
+             encoded[count - 1].offset + bc_record_size(&encoded[count - 1].record) - partition->active->end);
     /* Before the index names what is in front of it. */
     partition->active->end = end;
     partition->last_record = encoded[count - 1].offset;

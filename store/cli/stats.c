@@ -1,15 +1,138 @@
-/* admin.c - stats: what a store consists of.
+/* stats.c - the command stats: what a store holds, as a table, as JSON, or as metrics for Prometheus.
+ *
+ * It reads, beside a daemon that has the store mounted too, and then sees what that has committed. What only the daemon
+ * knows, the counters of what it did, it is asked for through its mount.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "output.h"
 #include "path.h"
 
-/* ---- stats ---- */
+/* ---- where it is mounted ---- */
+
+/* The kernel shows blanks, backslashes and the like as \ooo. */
+static void unescape(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from; to++) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
+            from[3] <= '7') {
+            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* One line of mountinfo: "ID PARENT DEV ROOT MOUNTPOINT OPTIONS [...] - TYPE SOURCE ...". True: a mount of store; then
+ * *mountpoint is in line. */
+static bool is_mount_of(char *line, const char *store, char **mountpoint)
+{
+    char *words[5], *rest = strstr(line, " - ");
+    size_t count = 0;
+
+    if (!rest) return false;
+    *rest = '\0';
+    rest += 3;
+    for (char *word; count < 5 && (word = strsep(&line, " ")) != NULL;) words[count++] = word;
+    if (count < 5 || strncmp(rest, "fuse.bitcaskfs ", 15) != 0) return false;
+    rest += 15;
+    rest[strcspn(rest, " \n")] = '\0';
+    unescape(rest);
+    if (strcmp(rest, store) != 0) return false;
+    unescape(words[4]);
+    *mountpoint = words[4];
+    return true;
+}
+
+/* Where the store is mounted, malloc'ed; NULL: nowhere that can be seen from here. */
+static char *find_mount(const char *store)
+{
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    char *resolved = realpath(store, NULL), *line = NULL, *found = NULL, *mountpoint;
+    size_t room = 0;
+
+    while (mounts && resolved && getline(&line, &room, mounts) > 0) {
+        if (!is_mount_of(line, resolved, &mountpoint)) continue;
+        free(found); /* the last one is the one on top */
+        found = strdup(mountpoint);
+    }
+    if (mounts) fclose(mounts);
+    free(line);
+    free(resolved);
+    return found;
+}
+
+/* ---- metrics ---- */
+
+/* Copies what the daemon says. False: it cannot be asked. */
+static bool ask_daemon(const char *mountpoint, const char *path)
+{
+    char *name = NULL, buffer[65536];
+    ssize_t got = -1;
+    int fd;
+
+    if (asprintf(&name, "%s/%s%s.bitcask/metrics", mountpoint, path, *path ? "/" : "") < 0) return false;
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    free(name);
+    if (fd >= 0) got = read(fd, buffer, sizeof buffer);
+    if (got > 0) {
+        printf("# As of now, from the daemon that has the store mounted at ");
+        cli_print_path(stdout, mountpoint);
+        putchar('\n');
+    }
+    for (; got > 0; got = read(fd, buffer, sizeof buffer)) fwrite(buffer, 1, (size_t)got, stdout);
+    if (fd >= 0) close(fd);
+    return got == 0;
+}
+
+struct printer {
+    bitcask_metric previous; /* its name lives for ever */
+    bool any;
+};
+
+/* Only what is on disk: a command that reads has done nothing else that would be worth counting. */
+static bool print_metric(void *context, const bitcask_metric *metric)
+{
+    struct printer *printer = context;
+
+    if (metric->type != BITCASK_GAUGE) return true;
+    bitcask_metric_print(stdout, metric, printer->any ? &printer->previous : NULL);
+    printer->previous = *metric;
+    printer->any = true;
+    return !ferror(stdout);
+}
+
+static bitcask_status print_metrics(bitcask_partition *partition, const char *mountpoint)
+{
+    struct printer printer = {.any = false};
+    time_t now = time(NULL);
+    struct tm parts;
+    char text[40] = "now";
+
+    if (gmtime_r(&now, &parts)) strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    printf("# As of %s, read from the store's files; counters are known to the process that does the work alone.\n",
+           text);
+    if (mountpoint) {
+        printf("# That one, which cannot be asked, has it mounted at ");
+        cli_print_path(stdout, mountpoint);
+        puts(", and may know more than it has committed.");
+    }
+    return bitcask_metrics(partition, BITCASK_BELOW | BITCASK_UNOPENED, print_metric, &printer);
+}
+
+/* ---- table and JSON ---- */
 
 /* A partition being surveyed: its sub-partitions are still to come. */
 struct level {
@@ -28,6 +151,7 @@ struct survey {
     const char *path;         /* of the partition whose segments are being listed */
     uint64_t partitions;
     bitcask_stats sum;
+    char *mountpoint; /* where a daemon has the store mounted; owned; NULL: nowhere */
     struct level *levels;
     size_t depth;
     size_t room;
@@ -203,12 +327,23 @@ static void print_survey(const struct survey *survey)
             printf("%-17s %15" PRIu64 "  %s\n", rows[i].name, rows[i].value, rows[i].meaning);
         before = ", ";
     }
-    if (survey->json) puts("}");
+    if (survey->json && survey->mountpoint) {
+        fputs(", ", stdout);
+        cli_print_json_member(stdout, "mounted_at", survey->mountpoint, strlen(survey->mountpoint));
+    }
+    if (survey->json) {
+        puts("}");
+    } else if (survey->mountpoint) {
+        fputs("\nAs committed by the daemon that has the store mounted at ", stdout);
+        cli_print_path(stdout, survey->mountpoint);
+        puts(";\nwhat it has counted, and not committed yet, it says itself: .bitcask/stats there.");
+    }
 }
 
 int cli_stats(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"prometheus", no_argument, NULL, 'p'},
                                             {"segments", no_argument, NULL, 's'},
                                             {"help", no_argument, NULL, CLI_OPTION_HELP},
                                             {NULL, 0, NULL, 0}};
@@ -216,24 +351,37 @@ int cli_stats(int argc, char **argv)
     struct cli_path path = {0};
     bitcask_partition *partition = NULL;
     struct survey survey = {.store = &store};
+    bool prometheus = false;
 
-    for (int c; (c = getopt_long(argc, argv, "jsh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "jpsh", options, NULL)) != -1;) {
         switch (c) {
         case CLI_OPTION_HELP: return cli_help("stats");
         case 'j': survey.json = true; break;
+        case 'p': prometheus = true; break;
         case 's': survey.list_segments = true; break;
         default: return CLI_USAGE;
         }
     }
     int status = cli_check_operands("stats", argc, argv, optind, 1, 2);
     if (status != CLI_OK) return status;
+    if (prometheus && (survey.json || survey.list_segments))
+        return cli_usage("stats", "stats: --prometheus goes with neither --json nor --segments");
     status = cli_path_parse(argv[optind], argc > optind + 1 ? argv[optind + 1] : "", &path);
     if (status != CLI_OK) return status;
+    survey.mountpoint = find_mount(argv[optind]);
+    if (prometheus && survey.mountpoint && ask_daemon(survey.mountpoint, path.full)) {
+        status = cli_finish_output(CLI_OK);
+        goto out;
+    }
     status = cli_store_open(&store, argv[optind], CLI_READ);
     if (status != CLI_OK) goto out;
 
     bitcask_status opened = bitcask_partition_open(store.db, path.full, &partition);
-    if (opened == BITCASK_OK) {
+    if (opened == BITCASK_OK && prometheus) {
+        opened = print_metrics(partition, survey.mountpoint);
+        if (opened != BITCASK_OK) status = cli_fail(&store, path.full, opened);
+        bitcask_partition_close(&partition);
+    } else if (opened == BITCASK_OK) {
         if (survey.list_segments) print_segments_begin(&survey);
         survey_enter(&survey, partition, strdup(path.full));
         while (survey.depth > 0) survey_step(&survey);
@@ -248,6 +396,7 @@ int cli_stats(int argc, char **argv)
 
 out:
     status = cli_store_close(&store, status);
+    free(survey.mountpoint);
     cli_path_release(&path);
     return status;
 }
