@@ -195,6 +195,28 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     }
 }
 
+/* What leaves out a part of the sandbox. */
+static bool parse_sandbox(struct bcfs_sandbox_options *sandbox, const char *word)
+{
+    if (strcmp(word, "no_sandbox") == 0) {
+        *sandbox = (struct bcfs_sandbox_options){.dumpable = true, .listens = sandbox->listens};
+    } else if (strcmp(word, "no_nnp") == 0) {
+        /* The kernel lets nobody use the other two without. */
+        sandbox->no_new_privs = sandbox->landlock = sandbox->seccomp = false;
+    } else if (strcmp(word, "no_caps") == 0) {
+        sandbox->capabilities = false;
+    } else if (strcmp(word, "no_landlock") == 0) {
+        sandbox->landlock = false;
+    } else if (strcmp(word, "no_seccomp") == 0) {
+        sandbox->seccomp = false;
+    } else if (strcmp(word, "dumpable") == 0) {
+        sandbox->dumpable = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* One word of a -o list. */
 static bool parse_word(struct bcfs_options *options, const char *word)
 {
@@ -219,6 +241,7 @@ static bool parse_word(struct bcfs_options *options, const char *word)
         options->debug = options->foreground = true;
         return true;
     }
+    if (parse_sandbox(&options->sandbox, word)) return true;
     if (matches(KERNEL_FLAGS, sizeof KERNEL_FLAGS / sizeof KERNEL_FLAGS[0], word)) {
         return add_kernel_flag(options, word);
     }
@@ -274,6 +297,8 @@ static const char DOC[] =
     "  scheduler=on|off     merge in the background (on)\n"
     "  merge_rate=SIZE|off  the most that merges write a second, as in 20M (off)\n"
     "  debug                same as -d\n"
+    "  no_sandbox           no sandbox; parts of it: no_caps, no_landlock, no_seccomp,\n"
+    "                       no_nnp, dumpable\n"
     "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
     "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
 
@@ -337,6 +362,7 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->acl = true;
     options->uid = options->gid = -1;
     options->umask = 022;
+    bcfs_sandbox_defaults(&options->sandbox);
     argp_err_exit_status = EXIT_FAILURE;
 
     struct parse_state parse = {.options = options, .failed = false};

@@ -29,8 +29,10 @@ in_table() {
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$1"
 }
 
-# Does the process $1 run bitcaskfs for this test? Daemons are known by the environment that they were started with.
+# Does the process $1 run bitcaskfs for this test? Daemons are known by the environment that they were started with, and
+# by their name from the processes that mount for them.
 is_ours() {
+    [ "$(cat "/proc/$1/comm" 2>/dev/null)" != bitcaskfs-mount ] || return 1
     case $(readlink "/proc/$1/exe" 2>/dev/null || true) in
     */bitcaskfs | "$BITCASKFS") grep -qzxF "WORLD=$WORLD" "/proc/$1/environ" 2>/dev/null ;;
     *) return 1 ;;
