@@ -195,28 +195,6 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     }
 }
 
-/* What leaves out a part of the sandbox. */
-static bool parse_sandbox(struct bcfs_sandbox_options *sandbox, const char *word)
-{
-    if (strcmp(word, "no_sandbox") == 0) {
-        *sandbox = (struct bcfs_sandbox_options){.dumpable = true, .listens = sandbox->listens};
-    } else if (strcmp(word, "no_nnp") == 0) {
-        /* The kernel lets nobody use the other two without. */
-        sandbox->no_new_privs = sandbox->landlock = sandbox->seccomp = false;
-    } else if (strcmp(word, "no_caps") == 0) {
-        sandbox->capabilities = false;
-    } else if (strcmp(word, "no_landlock") == 0) {
-        sandbox->landlock = false;
-    } else if (strcmp(word, "no_seccomp") == 0) {
-        sandbox->seccomp = false;
-    } else if (strcmp(word, "dumpable") == 0) {
-        sandbox->dumpable = true;
-    } else {
-        return false;
-    }
-    return true;
-}
-
 /* One word of a -o list. */
 static bool parse_word(struct bcfs_options *options, const char *word)
 {
@@ -241,7 +219,7 @@ static bool parse_word(struct bcfs_options *options, const char *word)
         options->debug = options->foreground = true;
         return true;
     }
-    if (parse_sandbox(&options->sandbox, word)) return true;
+    if (bcfs_sandbox_word(&options->sandbox, word)) return true;
     if (matches(KERNEL_FLAGS, sizeof KERNEL_FLAGS / sizeof KERNEL_FLAGS[0], word)) {
         return add_kernel_flag(options, word);
     }

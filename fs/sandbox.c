@@ -19,32 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#if defined(SANITIZED) || defined(BCFS_SANDBOX_DISABLED)
-#define DEFAULT false
-#else
-#define DEFAULT true
-#endif
-
-void bcfs_sandbox_defaults(struct bcfs_sandbox_options *options)
-{
-    /* A sanitizer traces its own process at the end and reads files of all kinds to name what it found. */
-    *options = (struct bcfs_sandbox_options){
-        .no_new_privs = DEFAULT,
-        .capabilities = DEFAULT,
-        .landlock = DEFAULT,
-        .seccomp = DEFAULT,
-        .dumpable = !DEFAULT,
-    };
-}
-
 static bool failed(const char *what, int error, const char *option)
 {
     bcfs_log(BCFS_LOG_ERROR, "cannot %s: %s; -o %s does without", what, strerror(error), option);
@@ -236,40 +210,4 @@ bool bcfs_sandbox_enter(const struct bcfs_sandbox_options *options, const char *
         sandbox->no_new_privs = BCFS_SANDBOX_ON;
     }
     return restrict_files(options, store, read_only, sandbox) && filter_calls(options, sandbox);
-}
-
-static const char *state_text(enum bcfs_sandbox_state state)
-{
-    static const char *const texts[] = {"off", "on", "not in this kernel", "not built in"};
-    return texts[state];
-}
-
-static void print_capabilities(FILE *out, const struct bcfs_sandbox *sandbox)
-{
-    static const struct {
-        int number;
-        const char *name;
-    } names[] = {{CAP_DAC_READ_SEARCH, "dac_read_search"}, {CAP_NET_BIND_SERVICE, "net_bind_service"}};
-
-    fputs("capabilities:", out);
-    if (sandbox->capabilities == BCFS_SANDBOX_OFF) {
-        fprintf(out, " not given up (%#llx)\n", (unsigned long long)sandbox->kept);
-        return;
-    }
-    if (sandbox->kept == 0) fputs(" none", out);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if ((sandbox->kept >> names[i].number & 1) != 0) fprintf(out, " %s", names[i].name);
-    }
-    fputc('\n', out);
-}
-
-void bcfs_sandbox_text(FILE *out, const struct bcfs_sandbox *sandbox)
-{
-    fprintf(out, "no_new_privs: %s\n", state_text(sandbox->no_new_privs));
-    print_capabilities(out, sandbox);
-    fprintf(out, "landlock: %s", state_text(sandbox->landlock));
-    if (sandbox->landlock == BCFS_SANDBOX_ON) fprintf(out, ", version %d", sandbox->landlock_abi);
-    fprintf(out, "\nseccomp: %s\n", state_text(sandbox->seccomp));
-    fprintf(out, "dumpable: %s\n", sandbox->dumpable ? "yes" : "no");
-    fprintf(out, "core dumps: %s\n", sandbox->core_limited ? "off" : "as the limit of the process says");
 }

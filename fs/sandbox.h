@@ -45,6 +45,10 @@ struct bcfs_sandbox {
 /* All on, and off in builds that cannot work so: with sanitizers, and where configure was told. */
 void bcfs_sandbox_defaults(struct bcfs_sandbox_options *options);
 
+/* Takes a word of -o that leaves out a part: no_sandbox, no_caps, no_landlock, no_seccomp, no_nnp, dumpable. False: it
+ * is none of these. */
+bool bcfs_sandbox_word(struct bcfs_sandbox_options *options, const char *word);
+
 /* Enters it. store: the directory that stays accessible, absolute; read_only: for reading alone. What the kernel lacks
  * is left out, noted in *sandbox and not a failure. False after a line that says what failed: the process must not go
  * on. */
