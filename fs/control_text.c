@@ -208,6 +208,7 @@ char *bcfs_report_render(const struct bcfs_report *report, size_t *size)
     if (print_outcome(out, "sync", "done", &report->history->sync)) fputc('\n', out);
     if (print_outcome(out, "rotate", "done", &report->history->rotate)) fputc('\n', out);
     print_refusal(out, &report->history->refusal);
+    if (report->sandbox != NULL) bcfs_sandbox_text(out, report->sandbox);
     failed = ferror(out) != 0;
     if (fclose(out) == 0 && !failed) return text;
     free(text);

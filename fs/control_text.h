@@ -8,6 +8,7 @@
 
 #include "bitcask.h"
 #include "command.h"
+#include "sandbox.h"
 
 #include <stdio.h>
 
@@ -54,6 +55,7 @@ struct bcfs_report {
     bool read_only;
     const bitcask_activity *activity;
     const struct bcfs_history *history;
+    const struct bcfs_sandbox *sandbox; /* NULL: nothing is said of it */
 };
 
 /* The whole text, malloc'ed, *size bytes; NULL: no memory. */

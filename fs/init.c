@@ -173,10 +173,10 @@ static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdat
     return written;
 }
 
-int bcfs_init_install(struct fuse_session *session)
+int bcfs_init_install(struct fuse_session *session, int device)
 {
     static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
-    return -fuse_session_custom_io(session, &io, fuse_session_fd(session));
+    return -fuse_session_custom_io(session, &io, device);
 }
 
 /* ---- the init handler ---- */

@@ -30,9 +30,9 @@ uint32_t bcfs_request_opcode(void);
 /* The init handler of bcfs_ops: says which of the kernel's abilities are wanted. userdata: struct bcfs. */
 void bcfs_init_op(void *userdata, struct fuse_conn_info *conn);
 
-/* Puts the read and writev of this file into session, which must be mounted. One session a process.
- * Returns 0 or an errno value. */
-int bcfs_init_install(struct fuse_session *session);
+/* Lets session read requests from device, the connection of a mount, and answer there, through the read and writev of
+ * this file; the session owns device then. One session a process. Returns 0 or an errno value. */
+int bcfs_init_install(struct fuse_session *session, int device);
 
 /* Waits until INIT was answered (true), or bcfs_init_give_up() was called because it never will be (false). */
 bool bcfs_init_wait(void);

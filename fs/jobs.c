@@ -268,6 +268,7 @@ char *bcfs_jobs_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
         .read_only = fs->options.read_only,
         .activity = &activity,
         .history = &fs->jobs->history,
+        .sandbox = fs->sandbox,
     };
     char *text = NULL;
 

@@ -1,18 +1,20 @@
 /* main.c - bitcaskfs: from the command line to the exit status.
  *
  * Everything that can be refused is refused before anything is changed, and before the fork, on the terminal. Then
- * the child opens the store, mounts and serves; the command returns when the child has said that the mount answers,
- * so `bitcaskfs STORE MNT && ls MNT` works. fork() comes before the store is opened, because threads (the store's,
- * the daemon's) do not survive it.
+ * the child starts the process that mounts and unmounts, enters the sandbox, opens the store, has it mounted and
+ * serves; the command returns when the child has said that the mount answers, so `bitcaskfs STORE MNT && ls MNT` works.
+ * Both forks come before the store is opened, because threads (the store's, the daemon's) do not survive one.
  *
  * Exit status: 0 after a good end, or when the daemon is ready; 1 after one line that says what is wrong.
  */
 #include "fs.h"
 #include "http.h"
 #include "log.h"
+#include "mounter.h"
 #include "mountpoint.h"
 #include "options.h"
 #include "remount.h"
+#include "sandbox.h"
 #include "session.h"
 
 #include <errno.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,34 +126,39 @@ static bool close_store(struct bcfs *fs, bool started)
     return good;
 }
 
+/* Who waits for the mount, and what the terminal is left for. Both -1 in the foreground. */
+struct parent {
+    int ready_fd; /* where to report that the mount answers */
+    int null_fd;  /* /dev/null, which cannot be opened any more when it is needed */
+};
+
 /* Leaves the terminal and tells the waiting parent that the mount is ready. False if nobody waits any more: the command
  * was interrupted, so nobody wants this mount. */
-static bool report_ready(int ready_fd)
+static bool report_ready(struct bcfs *fs, const struct parent *parent)
 {
-    if (ready_fd < 0) return true;
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || chdir("/") != 0) {
+    if (parent->ready_fd < 0) return true;
+    if (!bcfs_mounter_leave_terminal(fs->mounter) || chdir("/") != 0) {
         bcfs_log(BCFS_LOG_ERROR, "cannot become a daemon: %s", strerror(errno));
         return false;
     }
     bcfs_log_to_syslog();
-    for (int fd = 0; fd <= 2; fd++) dup2(null, fd);
-    if (null > 2) close(null);
+    for (int fd = 0; fd <= 2; fd++) dup2(parent->null_fd, fd);
+    close(parent->null_fd);
 
     ssize_t written = 0;
-    do written = write(ready_fd, "", 1);
+    do written = write(parent->ready_fd, "", 1);
     while (written < 0 && errno == EINTR);
-    close(ready_fd);
+    close(parent->ready_fd);
     return written == 1;
 }
 
 /* Mounts the opened store and serves it to the end. */
-static bool serve_mount(struct bcfs *fs, struct bcfs_http *http, int ready_fd)
+static bool serve_mount(struct bcfs *fs, struct bcfs_http *http, const struct parent *parent)
 {
     struct bcfs_session *session = NULL;
     bool good = false;
     if (bcfs_session_mount(fs, &session) && bcfs_session_start(session)) {
-        good = bcfs_http_start(http) && report_ready(ready_fd);
+        good = bcfs_http_start(http) && report_ready(fs, parent);
         /* An interrupted command is answered as a signal to the daemon would be. */
         if (!good) kill(getpid(), SIGTERM);
         if (!bcfs_session_wait(session)) good = false;
@@ -162,27 +170,58 @@ static bool serve_mount(struct bcfs *fs, struct bcfs_http *http, int ready_fd)
     return good;
 }
 
-/* The whole life of the daemon. ready_fd: where to report that the mount answers, or -1. */
-static bool serve(struct bcfs *fs, bool dead_mount, int ready_fd)
+/* Opens the store, serves it, closes it. */
+static bool serve_store(struct bcfs *fs, struct bcfs_http **http, const struct parent *parent)
 {
-    raise_file_limit();
-    struct bcfs_http *http = NULL;
-    if (!bcfs_session_block_signals() || !bcfs_http_open(fs, &http)) return false;
-    if (!open_store(fs)) {
-        bcfs_http_close(&http);
+    if (!open_store(fs)) return false;
+    bitcask_status status = bcfs_start(fs);
+    bool started = status == BITCASK_OK;
+    if (!started) bcfs_log_failure(fs->options.store, status);
+    bool good = started && serve_mount(fs, *http, parent);
+    bcfs_http_close(http);
+    if (!close_store(fs, started)) good = false;
+    return good;
+}
+
+/* Makes the store where there is none yet: its own directory, and the one above, are out of reach later. Where none may
+ * be made this fails as opening would. */
+static bool make_store(struct bcfs *fs)
+{
+    char *marker = NULL;
+    struct stat info;
+    if (asprintf(&marker, "%s/STORE", fs->options.store) < 0) {
+        bcfs_log(BCFS_LOG_ERROR, "out of memory");
         return false;
     }
+    bool made = lstat(marker, &info) == 0;
+    free(marker);
+    return made || (open_store(fs) && close_store(fs, false));
+}
 
-    bool started = false;
-    bool good = !dead_mount || bcfs_mountpoint_clear(fs->options.mountpoint);
-    if (good) {
-        bitcask_status status = bcfs_start(fs);
-        started = status == BITCASK_OK;
-        if (!started) bcfs_log_failure(fs->options.store, status);
-        good = started && serve_mount(fs, http, ready_fd);
+/* The whole life of the daemon. The sandbox comes before the store is opened: what is read there is hostile input. */
+static bool serve(struct bcfs *fs, bool dead_mount, int ready_fd)
+{
+    struct bcfs_mounter mounter = {.socket = -1};
+    struct bcfs_sandbox sandbox;
+    struct bcfs_http *http = NULL;
+    struct parent parent = {.ready_fd = ready_fd, .null_fd = ready_fd < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC)};
+
+    umask(077);
+    raise_file_limit();
+    if (ready_fd >= 0 && parent.null_fd < 0) {
+        bcfs_log(BCFS_LOG_ERROR, "/dev/null: %s", strerror(errno));
+        return false;
     }
+    if (!bcfs_session_block_signals() || !bcfs_mounter_start(&mounter, &fs->options, dead_mount, ready_fd))
+        return false;
+    fs->mounter = &mounter;
+    fs->sandbox = &sandbox;
+    bool good = bcfs_http_open(fs, &http) && make_store(fs);
+    fs->options.sandbox.listens = http != NULL;
+    good = good && bcfs_sandbox_enter(&fs->options.sandbox, fs->options.store, fs->options.read_only, &sandbox) &&
+           serve_store(fs, &http, &parent);
     bcfs_http_close(&http);
-    if (!close_store(fs, started)) good = false;
+    bcfs_mounter_end(&mounter);
     return good;
 }
 

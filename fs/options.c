@@ -247,6 +247,7 @@ static bool parse_word(struct bcfs_options *options, const char *word)
         options->debug = options->foreground = true;
         return true;
     }
+    if (bcfs_sandbox_word(&options->sandbox, word)) return true;
     if (matches(KERNEL_FLAGS, sizeof KERNEL_FLAGS / sizeof KERNEL_FLAGS[0], word)) {
         return add_kernel_flag(options, word);
     }
@@ -304,6 +305,8 @@ static const char DOC[] =
     "  http=ADDRESS:PORT    metrics and a page over HTTP, as in 127.0.0.1:9464 (off)\n"
     "  http_foreign         let that be no address of this machine's loopback\n"
     "  debug                same as -d\n"
+    "  no_sandbox           no sandbox; parts of it: no_caps, no_landlock, no_seccomp,\n"
+    "                       no_nnp, dumpable\n"
     "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
     "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
 
@@ -367,6 +370,7 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->acl = true;
     options->uid = options->gid = -1;
     options->umask = 022;
+    bcfs_sandbox_defaults(&options->sandbox);
     argp_err_exit_status = EXIT_FAILURE;
 
     struct parse_state parse = {.options = options, .failed = false};

@@ -8,6 +8,7 @@
 #define BCFS_OPTIONS_H
 
 #include "bitcask.h"
+#include "sandbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +43,8 @@ struct bcfs_options {
 
     bool scheduler;             /* merge in the background */
     uint64_t merge_bytes_per_s; /* the most that merges write; 0: no limit */
+
+    struct bcfs_sandbox_options sandbox; /* what the daemon shuts itself off from */
 };
 
 /* Fills in *options from the command line; options before, between and after the operands count alike, later ones win.

@@ -14,7 +14,7 @@
 #include "jobs.h"
 #include "log.h"
 #include "metrics.h"
-#include "mountpoint.h"
+#include "mounter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,7 +43,6 @@ struct worker {
 struct bcfs_session {
     struct bcfs *fs;
     struct fuse_session *fuse;
-    int mount_id;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -92,47 +89,15 @@ bool bcfs_session_block_signals(void)
 
 /* ---- mounting ---- */
 
-/* Adds ",name=value" for libfuse, which takes a backslash before a comma or a backslash. */
-static void add_escaped(FILE *list, const char *name, const char *value)
-{
-    fprintf(list, ",%s=", name);
-    for (; *value != '\0'; value++) {
-        if (*value == ',' || *value == '\\') fputc('\\', list);
-        fputc(*value, list);
-    }
-}
-
-/* The -o list for libfuse and the kernel; NULL without memory. */
-static char *mount_options(const struct bcfs_options *options)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *list = open_memstream(&text, &size);
-    if (list == NULL) return NULL;
-    fputs(options->read_only ? "ro" : "rw", list);
-    /* Where only root can enter and there are no ACLs they would decide nothing, and cost a GETATTR of the directory
-     * after each change in it. */
-    if (options->acl || options->allow_other || geteuid() != 0) fputs(",default_permissions", list);
-    fputs(",subtype=bitcaskfs", list);
-    if (options->allow_other) fputs(",allow_other", list);
-    if (options->kernel_flags != NULL) fprintf(list, ",%s", options->kernel_flags);
-    add_escaped(list, "fsname", options->store);
-    if (fclose(list) == 0) return text;
-    free(text);
-    return NULL;
-}
-
+/* What the kernel was told stands in mounter.c: here libfuse only answers. */
 static struct fuse_session *new_fuse_session(struct bcfs *fs)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
     struct fuse_session *fuse = NULL;
-    char *options = mount_options(&fs->options);
-    if (options != NULL && fuse_opt_add_arg(&args, "bitcaskfs") == 0 && fuse_opt_add_arg(&args, "-o") == 0 &&
-        fuse_opt_add_arg(&args, options) == 0 && (!fs->options.debug || fuse_opt_add_arg(&args, "-d") == 0)) {
+    if (fuse_opt_add_arg(&args, "bitcaskfs") == 0 && (!fs->options.debug || fuse_opt_add_arg(&args, "-d") == 0)) {
         fuse = fuse_session_new(&args, &bcfs_ops, sizeof bcfs_ops, fs);
     }
     fuse_opt_free_args(&args);
-    free(options);
     return fuse;
 }
 
@@ -145,40 +110,6 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
               format, arguments);
 }
 
-/* The last line that was written into the memory file fd, without its newline; "" if there is none. */
-static void last_line(int fd, char *line, size_t size)
-{
-    char text[4096];
-    ssize_t length = fd < 0 ? 0 : pread(fd, text, sizeof text - 1, 0);
-    while (length > 0 && text[length - 1] == '\n') length--;
-    text[length > 0 ? length : 0] = '\0';
-    const char *newline = strrchr(text, '\n');
-    snprintf(line, size, "%.*s", (int)size - 1, newline == NULL ? text : newline + 1);
-}
-
-/* Makes the FUSE session and mounts it. libfuse and fusermount3 write what goes wrong to stderr, in lines of several
- * forms. They are caught, so that one line of ours can hold the reason. */
-static bool mount_caught(struct bcfs_session *session)
-{
-    struct bcfs *fs = session->fs;
-    int caught = memfd_create("stderr", MFD_CLOEXEC);
-    int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (caught >= 0 && saved >= 0) dup2(caught, STDERR_FILENO);
-    session->fuse = new_fuse_session(fs);
-    bool mounted = session->fuse != NULL && fuse_session_mount(session->fuse, fs->options.mountpoint) == 0;
-    if (saved >= 0) dup2(saved, STDERR_FILENO);
-
-    if (!mounted) {
-        char reason[512];
-        last_line(caught, reason, sizeof reason);
-        bcfs_log(BCFS_LOG_ERROR, "%s: cannot mount: %s", fs->options.mountpoint,
-                 reason[0] != '\0' ? reason : "libfuse gave no reason");
-    }
-    if (caught >= 0) close(caught);
-    if (saved >= 0) close(saved);
-    return mounted;
-}
-
 bool bcfs_session_mount(struct bcfs *fs, struct bcfs_session **session)
 {
     *session = NULL;
@@ -188,17 +119,19 @@ bool bcfs_session_mount(struct bcfs *fs, struct bcfs_session **session)
         return false;
     }
     made->fs = fs;
-    made->mount_id = -1;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
 
-    if (!mount_caught(made)) goto fail;
-    made->mount_id = bcfs_mount_id(fs->options.mountpoint);
+    made->fuse = new_fuse_session(fs);
+    int device = made->fuse == NULL ? -1 : bcfs_mounter_mount(fs->mounter);
+    if (made->fuse == NULL) bcfs_log(BCFS_LOG_ERROR, "libfuse could not make a session");
+    if (device < 0) goto fail;
     if (!fs->options.debug) fuse_set_log_func(log_libfuse);
 
-    int error = bcfs_init_install(made->fuse);
+    int error = bcfs_init_install(made->fuse, device);
     if (error != 0) {
         bcfs_log(BCFS_LOG_ERROR, "%s: cannot use custom I/O: %s", fs->options.mountpoint, strerror(error));
+        close(device);
         goto fail;
     }
     *session = made;
@@ -291,22 +224,6 @@ static void end_loop(struct bcfs_session *session)
 
 /* ---- the thread that waits for signals ---- */
 
-/* Takes the mount away while the loop still answers: pages that programs changed through mmap live in the kernel only,
- * and come as WRITEs of this syncfs(). The second one catches what was changed before the mount had gone. */
-static bool sync_and_detach(struct bcfs_session *session)
-{
-    const char *mountpoint = session->fs->options.mountpoint;
-    int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ours = fd >= 0 && bcfs_mount_id_of_fd(fd) == session->mount_id;
-    if (ours && syncfs(fd) != 0) {
-        bcfs_log(BCFS_LOG_ERROR, "%s: the kernel could not write back changed pages: %s", mountpoint, strerror(errno));
-    }
-    bool detached = bcfs_mount_detach(mountpoint, session->mount_id);
-    if (ours) syncfs(fd);
-    if (fd >= 0) close(fd);
-    return detached;
-}
-
 static void *run_signal_thread(void *argument)
 {
     struct bcfs_session *session = argument;
@@ -324,7 +241,8 @@ static void *run_signal_thread(void *argument)
 
     bcfs_log(BCFS_LOG_INFO, "signal %d (%s): unmounting", received, sigabbrev_np(received));
     atomic_store(&session->fs->ending, true);
-    bool detached = sync_and_detach(session);
+    /* While the loop still answers. */
+    bool detached = bcfs_mounter_detach(session->fs->mounter, true);
 
     /* With no file open in it the mount is gone by now, and the workers have seen ENODEV. */
     if (!detached || !wait_for_workers(session, GRACE_MS)) {
@@ -367,19 +285,16 @@ static void join_workers(struct bcfs_session *session)
 bool bcfs_session_start(struct bcfs_session *session)
 {
     const char *mountpoint = session->fs->options.mountpoint;
-    struct stat root;
     if (start_workers(session)) {
         if (!bcfs_init_wait()) {
             bcfs_log(BCFS_LOG_ERROR, "%s: the kernel and libfuse did not come to terms at INIT", mountpoint);
-        } else if (stat(mountpoint, &root) != 0) {
-            bcfs_log(BCFS_LOG_ERROR, "%s: is mounted, but its root does not answer: %s", mountpoint, strerror(errno));
-        } else {
+        } else if (bcfs_mounter_probe(session->fs->mounter)) {
             int error = pthread_create(&session->signal_thread, NULL, run_signal_thread, session);
             if (error == 0) return true;
             bcfs_log(BCFS_LOG_ERROR, "cannot start a thread: %s", strerror(error));
         }
     }
-    bcfs_mount_detach(mountpoint, session->mount_id);
+    bcfs_mounter_detach(session->fs->mounter, false);
     end_loop(session);
     join_workers(session);
     return false;
@@ -400,21 +315,6 @@ bool bcfs_session_wait(struct bcfs_session *session)
     return !broken;
 }
 
-/* Closes /dev/fuse, which ends the connection: whoever still waits for an answer gets an error now. libfuse would then
- * unmount whatever stands at the path by now, be it ours or not; only a descriptor in error tells it that there is
- * nothing left to unmount. So a pipe that nobody reads takes the device's place. */
-static void cut_connection(struct fuse_session *fuse)
-{
-    int ends[2];
-    int device = fuse_session_fd(fuse);
-    if (device >= 0 && pipe2(ends, O_CLOEXEC) == 0) {
-        dup3(ends[1], device, O_CLOEXEC);
-        close(ends[0]);
-        close(ends[1]);
-    }
-    fuse_session_unmount(fuse);
-}
-
 void bcfs_session_close(struct bcfs_session **session)
 {
     struct bcfs_session *closing = *session;
@@ -422,10 +322,10 @@ void bcfs_session_close(struct bcfs_session **session)
     if (closing == NULL) return;
 
     if (closing->fuse != NULL) {
-        cut_connection(closing->fuse);
-        /* Still there if the connection was aborted, or if detaching failed before. */
-        bcfs_mount_detach(closing->fs->options.mountpoint, closing->mount_id);
+        /* This closes /dev/fuse, which ends the connection: whoever still waits for an answer gets an error now. */
         fuse_session_destroy(closing->fuse);
+        /* Still there if the connection was aborted, or if detaching failed before. */
+        bcfs_mounter_detach(closing->fs->mounter, false);
     }
     pthread_cond_destroy(&closing->changed);
     pthread_mutex_destroy(&closing->lock);

@@ -110,6 +110,37 @@ is_root() {
     [ "$(id -u)" -eq 0 ]
 }
 
+# A user for the checks that must not run as root, and commands run as that one.
+USER_ID=65534
+as_user() {
+    setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"
+}
+
+# In a new mount namespace: drops its copies of the mounts of other tests, whose daemons could not end as long as these
+# are there.
+leave_other_mounts() {
+    local place
+    for place in $(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - fuse\.bitcaskfs .*/\1/p' /proc/self/mountinfo); do
+        [[ $place == "$TEST_DIR"/* ]] || umount -l "$(printf %b "$place")" || true
+    done
+}
+
+# Runs a function or command in a mount namespace of its own where every user may open /dev/fuse. Variables that it needs
+# stand in PASSED_ON.
+PASSED_ON=(TEST_DIR STORE MNT USER_ID BITCASKFS BITCASK)
+with_fuse_for_all() {
+    unshare --mount --propagation private true || skip_check "no mount namespace can be made here"
+    [ -c "$TEST_DIR/fuse" ] || mknod -m 666 "$TEST_DIR/fuse" c 10 229
+    unshare --mount --propagation private bash -c "
+        $(declare -p "${PASSED_ON[@]}")
+        $(declare -f)
+        set -eE
+        leave_other_mounts
+        mount --bind \"\$TEST_DIR/fuse\" /dev/fuse
+        (exec 9<>/dev/fuse) 2>/dev/null || { echo 'no device files in this directory'; exit 77; }
+        \"\$@\"" bash "$@"
+}
+
 # Ends the script with 77 unless this process can mount through /dev/fuse.
 require_fuse() {
     local caps

@@ -14,11 +14,7 @@ MNT=$WORLD/mnt
 mkdir -p "$WORLD" "$MNT" "$WORLD/other"
 chmod 711 "$TEST_DIR" "$WORLD"
 
-# A user and an environment for the checks that must not run as root.
-USER_ID=65534
-as_user() {
-    setpriv --reuid="$USER_ID" --regid="$USER_ID" --clear-groups "$@"
-}
+PASSED_ON+=(WORLD)
 
 mounts_here() {
     grep -F "$TEST_DIR" /proc/self/mountinfo || true
@@ -29,8 +25,10 @@ in_table() {
     cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$1"
 }
 
-# Does the process $1 run bitcaskfs for this test? Daemons are known by the environment that they were started with.
+# Does the process $1 run bitcaskfs for this test? Daemons are known by the environment that they were started with, and
+# by their name from the processes that mount for them.
 is_ours() {
+    [ "$(cat "/proc/$1/comm" 2>/dev/null)" != bitcaskfs-mount ] || return 1
     case $(readlink "/proc/$1/exe" 2>/dev/null || true) in
     */bitcaskfs | "$BITCASKFS") grep -qzxF "WORLD=$WORLD" "/proc/$1/environ" 2>/dev/null ;;
     *) return 1 ;;
@@ -71,6 +69,7 @@ leave() {
 
 # A store that is being served may change at any moment: $SERVED, where set.
 SERVED=
+PASSED_ON+=(SERVED)
 world() {
     find "$WORLD" -xdev -path "$SERVED" -prune -o -printf '%P %i %y %m %s %T@\n' 2>/dev/null | sort
     mounts_here
@@ -214,28 +213,6 @@ not_our_store() {
     with_fuse_for_all refuses "write permission" as_user "$dir/bitcaskfs" "$dir/mnt/../store2" "$dir/locked"
 }
 
-# In a new mount namespace: drops its copies of the mounts of other tests, whose daemons could not end as long as these
-# are there.
-leave_other_mounts() {
-    local place
-    for place in $(sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \([^ ]*\) .* - fuse\.bitcaskfs .*/\1/p' /proc/self/mountinfo); do
-        [[ $place == "$TEST_DIR"/* ]] || umount -l "$(printf %b "$place")" || true
-    done
-}
-
-# Runs a function or command in a mount namespace of its own where every user may open /dev/fuse.
-with_fuse_for_all() {
-    unshare --mount --propagation private true || skip_check "no mount namespace can be made here"
-    [ -c "$TEST_DIR/fuse" ] || mknod -m 666 "$TEST_DIR/fuse" c 10 229
-    unshare --mount --propagation private bash -c "
-        $(declare -p TEST_DIR WORLD SERVED STORE MNT USER_ID BITCASKFS BITCASK)
-        $(declare -f)
-        set -eE
-        leave_other_mounts
-        mount --bind \"\$TEST_DIR/fuse\" /dev/fuse
-        (exec 9<>/dev/fuse) 2>/dev/null || { echo 'no device files in this directory'; exit 77; }
-        \"\$@\"" bash "$@"
-}
 session_check "STORE and MOUNTPOINT not ours to write" not_our_store
 
 no_device() {

@@ -184,14 +184,16 @@ static uint32_t first_unsealed(struct bc_partition *instance)
     return id;
 }
 
-/* All runs of an instance that are worth it, the oldest first. What is sealed while it works is for another time: beside
- * a fast writer it would never end. */
-static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
+/* Once over all runs of an instance that are worth it below end_id, the oldest first. One that finds no room is passed
+ * over, with *full set and the detail line in why: another one may need less, and give some back. */
+static bc_status merge_pass(struct merge *merge, struct bc_partition *instance, uint32_t end_id, bc_status *full,
+                            char why[512])
 {
     struct bc_merge_run run;
-    uint32_t from_id = 0, end_id = first_unsealed(instance);
+    uint32_t from_id = 0;
     bc_status status = BITCASK_OK;
 
+    *full = BITCASK_OK;
     while (status == BITCASK_OK) {
         uint64_t damaged = count_damaged(instance);
 
@@ -199,6 +201,11 @@ static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
         bc_merge_plan(instance, merge->kind, from_id, &run);
         if (run.segments == 0 || run.first_id >= end_id) break;
         status = bc_merge_run(&merge->work, instance, &run, merge->result);
+        if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {
+            snprintf(why, 512, "%s", bc_detail());
+            *full = status;
+            status = BITCASK_OK;
+        }
         if (status == BITCASK_CORRUPT) {
             /* It turned out to be damaged, and is left alone as those that were known to be. Around it, what remains
              * of the run is planned anew. */
@@ -209,6 +216,23 @@ static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
         from_id = run.last_id + 1;
     }
     return status;
+}
+
+/* All runs of an instance that are worth it. What is sealed while it works is for another time: beside a fast writer it
+ * would never end. On a full disk as long as a pass gave room back that others lacked. */
+static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
+{
+    const bitcask_merge_result *result = merge->result;
+    uint32_t end_id = first_unsealed(instance);
+    bc_status status, full;
+    char why[512] = "";
+    uint64_t before;
+
+    do {
+        before = result->bytes_in - result->bytes_out;
+        status = merge_pass(merge, instance, end_id, &full, why);
+    } while (status == BITCASK_OK && full != BITCASK_OK && result->bytes_in - result->bytes_out > before);
+    return status == BITCASK_OK && full != BITCASK_OK ? bc_fail(full, "%s", why) : status;
 }
 
 static bc_status merge_one(void *context, struct bitcask_partition *node)

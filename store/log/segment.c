@@ -73,27 +73,61 @@ bc_status bc_segment_begin(struct bc_io *io, int at, const char *name, struct bc
     return status;
 }
 
-bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
-                            struct bc_segment **segment)
+bc_status bc_segment_prepare(struct bc_io *io, int at, struct bc_segment_header *header, uint64_t room,
+                             struct bc_segment **segment)
 {
     struct bc_segment *made = NULL;
     bc_status status = bc_segment_begin(io, at, BC_TEMPORARY_NAME, header, &made);
 
     if (status != BITCASK_OK) return status;
+    if (room > 0) status = bc_io_allocate(io, made->fd, BC_TEMPORARY_NAME, made->end, room);
+    if (status == BITCASK_UNSUPPORTED) {
+        bc_detail_clear();
+        status = BITCASK_OK;
+    }
     /* Before the rename, which may reach the disk ahead of the header: a crash then would leave a segment of that
      * name that is empty or full of zeros. */
-    status = bc_io_sync(io, made->fd, BC_TEMPORARY_NAME);
-    /* A crash behind this leaves either no file of that name or a whole, empty segment. */
-    if (status == BITCASK_OK) status = bc_io_rename(io, at, BC_TEMPORARY_NAME, name);
+    if (status == BITCASK_OK) status = bc_io_sync(io, made->fd, BC_TEMPORARY_NAME);
     if (status != BITCASK_OK) {
         discard(io, at, BC_TEMPORARY_NAME, &made->fd, status);
         bc_segment_unref(&made);
         return status;
     }
-    /* Nobody else knows it yet. */
-    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
     *segment = made;
     return BITCASK_OK;
+}
+
+void bc_segment_abandon(struct bc_io *io, int at, struct bc_segment **segment, bc_status status)
+{
+    if (*segment == NULL) return;
+    discard(io, at, BC_TEMPORARY_NAME, &(*segment)->fd, status);
+    bc_segment_unref(segment);
+}
+
+bc_status bc_segment_publish(struct bc_io *io, int at, const char *name, struct bc_segment **segment)
+{
+    struct bc_segment *made = *segment;
+    /* A crash behind this leaves either no file of that name or a whole, empty segment. */
+    bc_status status = bc_io_rename(io, at, BC_TEMPORARY_NAME, name);
+
+    if (status != BITCASK_OK) {
+        bc_segment_abandon(io, at, segment, status);
+        return status;
+    }
+    /* Nobody else knows it yet. */
+    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
+    return BITCASK_OK;
+}
+
+bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
+                            struct bc_segment **segment)
+{
+    struct bc_segment *made = NULL;
+    bc_status status = bc_segment_prepare(io, at, header, 0, &made);
+
+    if (status == BITCASK_OK) status = bc_segment_publish(io, at, name, &made);
+    if (status == BITCASK_OK) *segment = made;
+    return status;
 }
 
 void bc_segment_set_path(struct bc_segment_header *header, const char *path)

@@ -76,6 +76,14 @@ bc_status bc_segment_header_decode(const uint8_t *data, size_t available, uint64
 bc_status bc_segment_create(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,
                             struct bc_segment **segment);
 
+/* The two halves of it. Between them, the file has a temporary name, is synced, and has `room` bytes laid out behind its
+ * header, where the disk can do that. publish takes *segment back when it fails; abandon is for who does not publish:
+ * status and the detail line stay as they are. */
+bc_status bc_segment_prepare(struct bc_io *io, int at, struct bc_segment_header *header, uint64_t room,
+                             struct bc_segment **segment);
+bc_status bc_segment_publish(struct bc_io *io, int at, const char *name, struct bc_segment **segment);
+void bc_segment_abandon(struct bc_io *io, int at, struct bc_segment **segment, bc_status status);
+
 /* Creates name, whatever was there, with the header in it, and nothing synced: for a file that is to get its real name
  * later. header->generation and header_size are filled in. After a failure the file is gone. */
 bc_status bc_segment_begin(struct bc_io *io, int at, const char *name, struct bc_segment_header *header,

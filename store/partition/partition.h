@@ -279,8 +279,13 @@ bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segmen
 /* Makes active.data, and the directory where need be. write_lock held. */
 bc_status bc_partition_make_active(struct bc_partition *partition);
 
-/* Seals active as N.data and makes the next. write_lock held. */
+/* Seals active as N.data and makes the next. The room behind the old one is given back first, so this works on a full
+ * disk, and may lose what was reserved there. write_lock held. */
 bc_status bc_partition_rotate(struct bc_partition *partition);
+
+/* The same, only if what is reserved, and what deletions may use, has room in the next one as well: where it does not,
+ * NO_SPACE or QUOTA, with active unchanged. */
+bc_status bc_partition_rotate_keeping_room(struct bc_partition *partition);
 
 /* Room on disk for bytes more at the end of active, besides what is reserved for others. A deletion may use the
  * last reserve. write_lock held. */

@@ -10,7 +10,10 @@
 
 #define BLOCK 4096u
 #define GROWTH_MAX (1024u * 1024u)
-#define LAST_RESERVE 512u /* bytes that only deletions may use, so that a full disk can be emptied */
+/* Bytes that only deletions may use, so that a full disk can be emptied: for each key, within limits. */
+#define RESERVE_A_KEY 64u
+#define RESERVE_LEAST 512u
+#define RESERVE_MOST 65536u
 
 /* ---- the slots ---- */
 
@@ -97,8 +100,17 @@ void bc_partition_poison(struct bc_partition *partition)
                partition->label, bc_detail());
 }
 
-/* The next active.data in the open directory. Synced before it gets its name: see bc_segment_create(). */
-static bc_status create_active(struct bc_partition *partition)
+/* A directory of a thousand files can be emptied without a free block, of a larger one as much at a time: then a merge
+ * has something to give back. */
+static uint64_t last_reserve(const struct bc_partition *partition)
+{
+    uint64_t bytes = partition->index ? bc_index_count(partition->index) * (uint64_t)RESERVE_A_KEY : 0;
+
+    return bytes < RESERVE_LEAST ? RESERVE_LEAST : bytes > RESERVE_MOST ? RESERVE_MOST : bytes;
+}
+
+/* The file of the next active segment, under a name for the time being, with room laid out behind it. */
+static bc_status prepare_active(struct bc_partition *partition, uint64_t room, struct bc_segment **segment)
 {
     struct bc_segment_header header = {
         .segment_id = partition->next_segment_id,
@@ -107,13 +119,18 @@ static bc_status create_active(struct bc_partition *partition)
         .parent_id = partition->parent_id,
         .last_version = partition->last_version,
     };
-    struct bc_segment *segment = NULL;
-    uint32_t slot;
-    uint64_t position = partition->position_base;
-    bc_status status;
 
     bc_segment_set_path(&header, partition->label);
-    status = bc_segment_create(partition->env->io, partition->dir_fd, BC_ACTIVE_NAME, &header, &segment);
+    return bc_segment_prepare(partition->env->io, partition->dir_fd, &header, room, segment);
+}
+
+/* Makes what was prepared active.data, in the open directory. Takes segment over. */
+static bc_status begin_active(struct bc_partition *partition, struct bc_segment *segment, uint64_t room)
+{
+    uint32_t slot;
+    uint64_t position = partition->position_base;
+    bc_status status = bc_segment_publish(partition->env->io, partition->dir_fd, BC_ACTIVE_NAME, &segment);
+
     if (status != BITCASK_OK) return status;
     segment->room = partition->env->segment_size;
     status = bc_partition_add_slot(partition, segment, &slot);
@@ -124,7 +141,8 @@ static bc_status create_active(struct bc_partition *partition)
     partition->active = segment;
     partition->active_slot = slot;
     partition->next_segment_id++;
-    partition->allocated = partition->file_end = partition->zeroed = segment->end;
+    partition->file_end = partition->zeroed = segment->end;
+    partition->allocated = segment->end + room;
     partition->no_window = false;
     partition->marked = segment->end;
     partition->carry_size = 0;
@@ -137,6 +155,7 @@ static bc_status create_active(struct bc_partition *partition)
 
 bc_status bc_partition_make_active(struct bc_partition *partition)
 {
+    struct bc_segment *segment = NULL;
     bc_status status;
 
     if (partition->dir_fd < 0) {
@@ -145,7 +164,8 @@ bc_status bc_partition_make_active(struct bc_partition *partition)
     }
     /* The names are synced with the first sync of the log, not here: nothing depends on them before. */
     bc_partition_names_changed(partition);
-    return create_active(partition);
+    status = prepare_active(partition, 0, &segment);
+    return status == BITCASK_OK ? begin_active(partition, segment, 0) : status;
 }
 
 /* A closing mark found at open, and not followed by anything, was never synced; nor does it count as something to sync.
@@ -181,22 +201,28 @@ static bc_status end_file(struct bc_partition *partition)
     return status;
 }
 
-bc_status bc_partition_rotate(struct bc_partition *partition)
+static bc_status rotate(struct bc_partition *partition, bool keep_room)
 {
     struct bc_io *io = partition->env->io;
-    struct bc_segment *old = partition->active;
+    struct bc_segment *old = partition->active, *next = NULL;
     uint32_t old_slot = partition->active_slot;
+    uint64_t room = keep_room && !partition->cannot_allocate ? partition->reserved + last_reserve(partition) : 0;
     char name[16];
-    bc_status status;
+    bc_status status = BITCASK_OK;
 
     /* Not even cut: behind its end a poisoned log may hold what the next open is to find, or never to see again. */
     status = bc_partition_writable(partition);
+    /* Before the room behind the old one is given back: the disk may be full, and what was promised must not go to
+     * somebody else in between. */
+    if (status == BITCASK_OK && keep_room) status = prepare_active(partition, room, &next);
     if (status == BITCASK_OK) status = settle_carry(partition);
     if (status == BITCASK_OK) status = end_file(partition);
-    if (status != BITCASK_OK) return status;
     bc_segment_name(old->segment_id, name);
-    status = bc_io_rename(io, partition->dir_fd, BC_ACTIVE_NAME, name);
-    if (status != BITCASK_OK) return status;
+    if (status == BITCASK_OK) status = bc_io_rename(io, partition->dir_fd, BC_ACTIVE_NAME, name);
+    if (status != BITCASK_OK) {
+        bc_segment_abandon(io, partition->dir_fd, &next, status);
+        return status;
+    }
     bc_segment_rename(old, name);
     partition->slots[old_slot].hint_bytes = 0; /* one of its beginning, at most */
     partition->active_hinted = 0;
@@ -207,9 +233,11 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     status = bc_io_sync_dir(io, partition->dir_fd, name);
     if (status != BITCASK_OK) {
         bc_partition_poison(partition);
+        bc_segment_abandon(io, partition->dir_fd, &next, status);
         return status;
     }
-    status = create_active(partition);
+    if (!next) status = prepare_active(partition, 0, &next);
+    if (status == BITCASK_OK) status = begin_active(partition, next, room);
     if (status != BITCASK_OK) return status; /* the next append tries again */
     /* The new name before the first acknowledged byte in it. */
     status = bc_io_sync_dir(io, partition->dir_fd, BC_ACTIVE_NAME);
@@ -222,6 +250,16 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
     return status;
 }
 
+bc_status bc_partition_rotate(struct bc_partition *partition)
+{
+    return rotate(partition, false);
+}
+
+bc_status bc_partition_rotate_keeping_room(struct bc_partition *partition)
+{
+    return rotate(partition, true);
+}
+
 static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
 {
     struct bc_segment *active = partition->active;
@@ -229,7 +267,7 @@ static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, b
     bc_status status;
 
     if (deletion && need <= partition->allocated) return BITCASK_OK;
-    need += partition->reserved + (deletion ? 0 : LAST_RESERVE);
+    need += partition->reserved + (deletion ? 0 : last_reserve(partition));
     if (need <= partition->allocated || partition->cannot_allocate) return BITCASK_OK;
     /* Ahead of the need by half the log, so that a large partition asks seldom and a small one takes a block. */
     more = end / 2 < GROWTH_MAX ? end / 2 : GROWTH_MAX;
@@ -250,7 +288,7 @@ static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, b
 bc_status bc_partition_give_room(struct bc_partition *partition)
 {
     struct bc_segment *active = partition->active;
-    uint64_t room = partition->reserved > 0 ? partition->reserved + LAST_RESERVE : 0;
+    uint64_t room = partition->reserved > 0 ? partition->reserved + last_reserve(partition) : 0;
     bc_status status = bc_window_cut(partition);
 
     if (status != BITCASK_OK || room == 0 || partition->cannot_allocate) return status;

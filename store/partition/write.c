@@ -201,8 +201,14 @@ bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound
     }
     if (partition->active->end + bound > partition->env->segment_size &&
         partition->active->end > partition->active->header_size) {
-        status = bc_partition_rotate(partition);
-        if (status != BITCASK_OK) return status;
+        struct bc_segment *full = partition->active;
+
+        status = bc_partition_rotate_keeping_room(partition);
+        /* On a full disk what was promised has its room behind the segment that is there, so that one goes on. */
+        if ((status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) && partition->active == full)
+            bc_detail_clear();
+        else if (status != BITCASK_OK)
+            return status;
     }
     if (partition->active->end + bound > BC_SEGMENT_SIZE_MAX)
         return bc_fail(BITCASK_TOO_LARGE, "%llu bytes do not fit into one segment", (unsigned long long)bound);

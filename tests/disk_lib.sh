@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# disk_lib.sh - a small disk of its own for a store: ext4 on a loop device. Sourced after lib.sh, by scripts run as root.
+
+# small_disk MIB: makes an image in TEST_DIR and mounts it at $DISK; STORE lies there. Ends the script as skipped where
+# that cannot be done.
+small_disk() {
+    is_root || skip_all "needs root, to mount a disk of its own"
+    command -v mkfs.ext4 >/dev/null || skip_all "no mkfs.ext4 (package e2fsprogs)"
+    DISK=$TEST_DIR/disk
+    mkdir -p "$DISK"
+    IMAGE=${IMAGE:-$TEST_DIR/image}
+    truncate -s "$1M" "$IMAGE"
+    mkfs.ext4 -q -F -m 0 "$IMAGE" || skip_all "mkfs.ext4 failed"
+    mount -o loop "$IMAGE" "$DISK" || skip_all "no loop device can be mounted here"
+    # Cleaned up in reverse: the mount of the store first, which stands in MNT.
+    EXTRA_MOUNTS+=("$DISK")
+    STORE=$DISK/store
+}
