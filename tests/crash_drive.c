@@ -20,6 +20,12 @@ static void add_failure(bool failed)
     failures += failed;
 }
 
+/* With FAIL_FAST, what was found is enough: who puts in a fault wants to know whether it is found, not how often. */
+static void end_if_failed(void)
+{
+    if (failures > 0 && getenv("FAIL_FAST")) exit(1);
+}
+
 /* How many random cuts there are of each crash, and how many crashes of each recovery. With a sanitizer, which makes
  * all of it many times slower and sees other things, few. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -276,6 +282,7 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
     CU_ASSERT(changes > 10);
     for (uint64_t n = first_point(); n <= changes && failures < FAILURES_SHOWN; n += every())
         crash_at(name, play, &options, value_size, n);
+    end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);
 }
 
@@ -365,6 +372,7 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
         for (uint64_t n = first_point(); kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += step)
             if (!fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, errors[n % 3])) break;
     }
+    end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);
 }
 
