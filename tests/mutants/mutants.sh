@@ -23,12 +23,17 @@ die() {
     exit 1
 }
 
-# The source as it is now; what did not change keeps its time, and is not built again.
-rm -rf "$source.new"
-mkdir "$source.new" || exit 1
-(cd "$top" && tar -cf - --exclude=./build --exclude=./.git --exclude='*-build' .) | tar -xf - -C "$source.new" || exit 1
-rm -rf "$source"
-mv "$source.new" "$source" || exit 1
+# The source as it is now. What differs is copied with a new time, and so built anew: of a run that was stopped a mutant
+# may be left, in the source or as an object. What does not differ keeps its time.
+mkdir -p "$source" || exit 1
+rm -rf "$work/new"
+mkdir "$work/new" || exit 1
+(cd "$top" && tar -cf - --exclude=./build --exclude=./.git --exclude='*-build' --exclude=./autom4te.cache .) |
+    tar -xf - -C "$work/new" || exit 1
+(cd "$work/new" && find . -type f -print0) | while IFS= read -r -d '' file; do
+    cmp -s "$work/new/$file" "$source/$file" || { mkdir -p "$source/${file%/*}" && cp "$work/new/$file" "$source/$file"; }
+done
+rm -rf "$work/new"
 if [ ! -e "$build/Makefile" ] || [ "$source/configure" -nt "$build/config.status" ]; then
     (cd "$build" && "$source/configure" CFLAGS='-g -O1' --disable-shared) >"$out" 2>&1 ||
         { tail -n 30 "$out" && die "configure failed"; }
@@ -109,7 +114,7 @@ for name in "${names[@]}"; do
             killed='SURVIVED'
             survived=$((survived + 1))
         fi
-        cp "$work/original" "$source/$file"
+        cp "$work/original" "$source/$file" # with a new time
     fi
     printf '%-56s %-24s %d\n' "$name" "$killed" $((SECONDS - begin))
 done
