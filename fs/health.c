@@ -4,6 +4,7 @@
 #include "control_text.h"
 #include "dirty.h"
 #include "jobs.h"
+#include "sandbox.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -166,6 +167,7 @@ char *bcfs_health_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
 
     if (out == NULL) return NULL;
     (void)bcfs_health(fs, dir, out);
+    if (fs->sandbox != NULL) bcfs_sandbox_text(out, fs->sandbox);
     if (fclose(out) == 0) return text;
     free(text);
     return NULL;

@@ -14,10 +14,79 @@ uint64_t crash_seed;
 bool crash_merges;
 
 static unsigned failures;
+static uint64_t total_failures; /* of all scripts */
 
 static void add_failure(bool failed)
 {
     failures += failed;
+    total_failures += failed;
+}
+
+/* With FAIL_FAST, what was found is enough: who puts in a fault wants to know whether it is found, not how often. */
+static void end_if_failed(void)
+{
+    if (failures > 0 && getenv("FAIL_FAST")) exit(1);
+}
+
+/* ---- how many different disks were looked at ---- */
+
+struct states {
+    uint64_t *seen; /* digests; 0: free */
+    size_t room, count;
+};
+
+static struct states crashed_states, recovery_states; /* of the whole program */
+static uint64_t fault_points;
+
+static void sum_up(void)
+{
+    if (crashed_states.count > 0)
+        printf("CRASH states: %zu, of recovery: %zu, violations: %llu\n", crashed_states.count, recovery_states.count,
+               (unsigned long long)total_failures);
+    if (fault_points > 0)
+        printf("FAULT points: %llu, violations: %llu\n", (unsigned long long)fault_points,
+               (unsigned long long)total_failures);
+    free(crashed_states.seen);
+    free(recovery_states.seen);
+}
+
+static void sum_up_at_exit(void)
+{
+    static bool registered;
+    if (!registered && atexit(sum_up) != 0) exit(99);
+    registered = true;
+}
+
+static bool insert_state(struct states *states, uint64_t digest)
+{
+    size_t at = (size_t)(digest % states->room);
+    while (states->seen[at] != 0 && states->seen[at] != digest) at = (at + 1) % states->room;
+    if (states->seen[at] == digest) return false;
+    states->seen[at] = digest;
+    return true;
+}
+
+static void add_state(struct states *states, uint64_t digest)
+{
+    if (digest == 0) digest = 1;
+    if (states->count * 2 >= states->room) {
+        struct states wider = {.room = states->room ? states->room * 2 : 4096, .count = states->count};
+        wider.seen = calloc(wider.room, sizeof *wider.seen);
+        if (!wider.seen) exit(99);
+        for (size_t i = 0; i < states->room; i++)
+            if (states->seen[i] != 0) (void)insert_state(&wider, states->seen[i]);
+        free(states->seen);
+        *states = wider;
+    }
+    states->count += insert_state(states, digest);
+}
+
+/* Counts a disk that is about to be opened, once however often it comes. recovery: the crash was in one. */
+static void note_state(struct bc_sim *sim, bool recovery)
+{
+    uint64_t digest = bc_sim_digest(sim);
+    add_state(&crashed_states, digest);
+    if (recovery) add_state(&recovery_states, digest);
 }
 
 /* How many random cuts there are of each crash, and how many crashes of each recovery. With a sanitizer, which makes
@@ -120,6 +189,7 @@ static void expect_recovery(const struct world *crashed, struct bc_sim *sim, uin
     if (!world.failed) world_put(&world, WORLD_ROOT, 7, 0);
     for (uint64_t i = 0; i < (killed ? KILLED_CUTS : 1) && !world.failed; i++) {
         struct bc_sim *after = bc_sim_power_cut(sim, BC_SIM_CUT_RANDOM, cut_seed + (i << 32));
+        note_state(after, false);
         again = world;
         move_to(&again, after);
         if (world_open(&again, false)) world_check(&again, false);
@@ -143,6 +213,7 @@ static void expect_second_kill(const struct world *crashed, struct bc_sim *sim, 
     add_failure(world.failed);
     for (uint64_t i = 0; i < KILLED_CUTS && failures < FAILURES_SHOWN; i++) {
         struct bc_sim *after = bc_sim_power_cut(sim, BC_SIM_CUT_RANDOM, ~cut_seed + (i << 32));
+        note_state(after, true);
         again = *crashed;
         again.failed = false;
         move_to(&again, after);
@@ -177,6 +248,7 @@ static void crash_in_recovery(const struct world *crashed, struct bc_sim *sim, e
         bitcask_partition_close(&root);
         world_close(&world);
         struct bc_sim *second = bc_sim_power_cut(first, i % 3 ? BC_SIM_CUT_RANDOM : BC_SIM_CUT_SYNCED, at);
+        note_state(second, true);
         expect_recovery(crashed, second, at, false);
         bc_sim_close(&second);
         bc_sim_close(&first);
@@ -200,6 +272,7 @@ static void survive(const struct world *crashed, enum bc_sim_cut cut, uint64_t c
 {
     static struct world world;
     struct bc_sim *sim = bc_sim_power_cut(crashed->sim, cut, cut_seed);
+    note_state(sim, false);
     read_only_open(crashed, sim);
     world = *crashed;
     world.failed = false;
@@ -228,6 +301,39 @@ static void run_script(struct world *world, crash_script play)
     world_close(world);
 }
 
+#define CUTS_MAX 96u
+#define SINGLES_MAX 24u
+
+struct cut {
+    enum bc_sim_cut cut;
+    uint64_t seed;
+};
+
+/* What of a crash is tried: all and none of what was not synced, with the call in flight or without; each single change
+ * kept or lost, all names, all content (with LONG; else one of these, by turns); and random parts. */
+static size_t list_cuts(struct bc_sim *sim, uint64_t n, struct cut list[CUTS_MAX])
+{
+    uint64_t random = number_of_cuts(), unsynced = bc_sim_unsynced(sim);
+    size_t count = 0;
+    list[count++] = (struct cut){BC_SIM_CUT_ALL, 0};
+    list[count++] = (struct cut){BC_SIM_CUT_ALL, 1};
+    list[count++] = (struct cut){BC_SIM_CUT_SYNCED, crash_seed + n * 100 + 2};
+    if (fixture_number("LONG", 0)) {
+        for (uint64_t i = 0; i < unsynced && i < SINGLES_MAX; i++) {
+            list[count++] = (struct cut){BC_SIM_CUT_SYNCED_AND_ONE, i};
+            list[count++] = (struct cut){BC_SIM_CUT_ALL_BUT_ONE, i};
+        }
+        list[count++] = (struct cut){BC_SIM_CUT_NAMES, 0};
+        list[count++] = (struct cut){BC_SIM_CUT_CONTENT, 0};
+    } else if (random > 1 || n % 2) {
+        list[count++] = (struct cut){BC_SIM_CUT_SYNCED_AND_ONE + (int)(n / 2 % 4), crash_seed + n / 8};
+        if (random > 0) random--;
+    }
+    for (uint64_t i = 3; i < random + 3 && count < CUTS_MAX; i++)
+        list[count++] = (struct cut){BC_SIM_CUT_RANDOM, crash_seed + n * 100 + i};
+    return count;
+}
+
 static void crash_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size, uint64_t n)
 {
     static struct world world;
@@ -238,14 +344,15 @@ static void crash_at(const char *name, crash_script play, const bitcask_options 
     bc_sim_crash_at(sim, n);
     run_script(&world, play);
     add_failure(world.failed || !bc_sim_crashed(sim) || bc_sim_handles(sim) != 0);
-    uint64_t cuts = number_of_cuts();
-    for (uint64_t i = 0; i < cuts + 3 && failures < FAILURES_SHOWN; i++) {
-        static const char *const names[] = {"all kept", "synced kept", "some kept"};
-        enum bc_sim_cut cut = i < 2 ? BC_SIM_CUT_ALL : i == 2 ? BC_SIM_CUT_SYNCED : BC_SIM_CUT_RANDOM;
-        uint64_t cut_seed = i < 2 ? i : crash_seed + n * 100 + i;
+    struct cut list[CUTS_MAX];
+    size_t cuts = list_cuts(sim, n, list);
+    for (size_t i = 0; i < cuts && failures < FAILURES_SHOWN; i++) {
+        static const char *const names[] = {"all kept",         "synced kept", "some kept",   "synced and one kept",
+                                            "all but one kept", "names kept",  "content kept"};
         snprintf(world_context, sizeof world_context, "SEED=%#llx %s, crash at %llu, %s (%llu)",
-                 (unsigned long long)crash_seed, name, (unsigned long long)n, names[cut], (unsigned long long)i);
-        survive(&world, cut, cut_seed);
+                 (unsigned long long)crash_seed, name, (unsigned long long)n, names[list[i].cut],
+                 (unsigned long long)i);
+        survive(&world, list[i].cut, list[i].seed);
     }
     /* Only the process died; its successor finds what was never synced, syncs, and then the power goes. */
     snprintf(world_context, sizeof world_context, "SEED=%#llx %s, killed at %llu", (unsigned long long)crash_seed, name,
@@ -264,7 +371,9 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
     options.sync = sync;
     options.segment_size = 65536;
     struct bc_sim *sim = bc_sim_open(7);
+    size_t states = crashed_states.count, of_recovery = recovery_states.count;
     failures = 0;
+    sum_up_at_exit();
     snprintf(world_context, sizeof world_context, "%s, no crash", name);
     world_init(&world, sim, &options, value_size);
     run_script(&world, play);
@@ -276,6 +385,9 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
     CU_ASSERT(changes > 10);
     for (uint64_t n = first_point(); n <= changes && failures < FAILURES_SHOWN; n += every())
         crash_at(name, play, &options, value_size, n);
+    printf("CRASH %s: states: %zu, of recovery: %zu\n", name, crashed_states.count - states,
+           recovery_states.count - of_recovery);
+    end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);
 }
 
@@ -312,25 +424,27 @@ static void raise_floors(struct world *world)
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
  * succeeds says the truth, and the store opens again. False if there were fewer calls. */
 static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
-                    enum bc_sim_call kind, uint64_t n, int error)
+                    enum bc_sim_call kind, uint64_t n, int error, bool forever)
 {
     static struct world world, stopped;
     struct bc_sim *sim = bc_sim_open(7);
-    snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d", name, (unsigned long long)n,
-             (int)kind, error);
+    snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d%s", name,
+             (unsigned long long)n, (int)kind, error, forever ? ", and all after it" : "");
     world_init(&world, sim, options, value_size);
     world.faulty = true;
-    bc_sim_fail(sim, kind, n, error, false);
+    bc_sim_fail(sim, kind, n, error, forever);
     if (world_open(&world, false)) play(&world);
     bool reached = bc_sim_calls(sim, kind) >= n;
+    add_failure(world.failed); /* what follows may not see it: the script may have closed the store */
+    world.failed = false;
     stopped = world;
     if (world.opened) expect_after_cut(&stopped, sim);
     bc_sim_fail(sim, kind, 0, 0, false);
     if (world.db) {
         world.stopped = false;
         world_check(&world, false);
-        add_failure(world.failed);
         world_sync(&world);
+        add_failure(world.failed);
         if (!world.failed && !world.stopped) {
             raise_floors(&stopped);
             expect_after_cut(&stopped, sim);
@@ -350,21 +464,49 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
     return reached;
 }
 
+/* Reads and writes that transfer less than they were asked to are no failure. */
+static void play_short(const char *name, crash_script play, const bitcask_options *options, size_t value_size)
+{
+    static struct world world;
+    struct bc_sim *sim = bc_sim_open(7);
+    snprintf(world_context, sizeof world_context, "%s, short transfers", name);
+    world_init(&world, sim, options, value_size);
+    bc_sim_set_short(sim, 11);
+    run_script(&world, play);
+    if (!world.failed && world_open(&world, false)) world_check(&world, false);
+    world_close(&world);
+    add_failure(world.failed || bc_sim_handles(sim) != 0);
+    bc_sim_close(&sim);
+}
+
 void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size)
 {
-    static const int errors[] = {EIO, ENOSPC, EMFILE};
+    /* EINTR is tried again, by all but a sync: were it for ever, so would that be. */
+    static const int errors[] = {EIO, ENOSPC, EMFILE, EDQUOT, EINTR};
+    const uint64_t kinds = sizeof errors / sizeof *errors;
     bitcask_options options;
     bitcask_options_init(&options);
     options.sync = sync;
     options.segment_size = 65536;
     options.max_open = 4;
     failures = 0;
+    sum_up_at_exit();
+    play_short(name, play, &options, value_size);
     for (int kind = 0; kind < BC_SIM_CALLS; kind++) {
-        /* A close that fails has closed; of reads every third will do. */
-        uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every();
-        for (uint64_t n = first_point(); kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += step)
-            if (!fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, errors[n % 3])) break;
+        /* A close that fails has closed; of reads every third will do. With LONG each error at each call, once and from
+         * then on; else one of them, by turns. */
+        uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every(), tries = fixture_number("LONG", 0) ? kinds * 2 : 1;
+        bool reached = kind != BC_SIM_CLOSE;
+        for (uint64_t n = first_point(); reached && failures < FAILURES_SHOWN; n += step)
+            for (uint64_t i = 0; i < tries && reached; i++) {
+                uint64_t which = tries > 1 ? i : n + (uint64_t)kind + crash_seed;
+                int error = errors[which % kinds];
+                bool forever = which / kinds % 2 && error != EINTR;
+                reached = fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, error, forever);
+                fault_points += reached;
+            }
     }
+    end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);
 }
 

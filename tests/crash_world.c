@@ -336,7 +336,8 @@ static bitcask_partition *node_of(struct world *world, int partition)
 /* After a rotation or a merge, whatever became of it: the numbers are right, and a failure is one of the disk's. */
 static void end_maintenance(struct world *world, struct bc_partition *instance, bc_status status, const char *what)
 {
-    bool disk_failed = status == BITCASK_IO || status == BITCASK_NO_SPACE || status == BITCASK_TOO_MANY_FILES;
+    bool disk_failed = status == BITCASK_IO || status == BITCASK_NO_SPACE || status == BITCASK_QUOTA ||
+                       status == BITCASK_TOO_MANY_FILES;
     if (!accounts_agree(instance)) {
         fprintf(stderr, "%s: after a %s\n", world_context, what);
         world->failed = true;

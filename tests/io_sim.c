@@ -675,12 +675,33 @@ void bc_sim_kill(struct bc_sim *sim)
 
 struct bc_sim *bc_sim_power_cut(struct bc_sim *sim, enum bc_sim_cut cut, uint64_t seed)
 {
-    static const enum sim_keep keeps[] = {
-        [BC_SIM_CUT_ALL] = SIM_KEEP_ALL, [BC_SIM_CUT_SYNCED] = SIM_KEEP_SYNCED, [BC_SIM_CUT_RANDOM] = SIM_KEEP_RANDOM};
+    static const enum sim_keep keeps[] = {[BC_SIM_CUT_ALL] = SIM_KEEP_ALL,
+                                          [BC_SIM_CUT_SYNCED] = SIM_KEEP_SYNCED,
+                                          [BC_SIM_CUT_RANDOM] = SIM_KEEP_RANDOM,
+                                          [BC_SIM_CUT_SYNCED_AND_ONE] = SIM_KEEP_SYNCED_AND_ONE,
+                                          [BC_SIM_CUT_ALL_BUT_ONE] = SIM_KEEP_ALL_BUT_ONE,
+                                          [BC_SIM_CUT_NAMES] = SIM_KEEP_NAMES,
+                                          [BC_SIM_CUT_CONTENT] = SIM_KEEP_CONTENT};
     pthread_mutex_lock(&sim->mutex);
     struct bc_sim *after = sim_on_disk(sim_disk_cut(sim->disk, keeps[cut], seed), ~seed, sim->now_ns + 1000000000);
     pthread_mutex_unlock(&sim->mutex);
     return after;
+}
+
+size_t bc_sim_unsynced(struct bc_sim *sim)
+{
+    pthread_mutex_lock(&sim->mutex);
+    size_t count = sim_disk_unsynced(sim->disk);
+    pthread_mutex_unlock(&sim->mutex);
+    return count;
+}
+
+uint64_t bc_sim_digest(struct bc_sim *sim)
+{
+    pthread_mutex_lock(&sim->mutex);
+    uint64_t digest = sim_disk_digest(sim->disk);
+    pthread_mutex_unlock(&sim->mutex);
+    return digest;
 }
 
 void bc_sim_fail(struct bc_sim *sim, enum bc_sim_call kind, uint64_t n, int error, bool forever)

@@ -1,7 +1,8 @@
 /* io_sim.h - a simulated disk behind struct bc_io: in memory, deterministic, with power cuts and failures.
  *
- * Files can be mapped for appending, not for reading. A write into a mapping is remembered like any other, and its pages
- * may reach the disk or not, as those of others. One outside of the mapping, or beyond the file's end, is a misuse.
+ * Files can be mapped for appending, not for reading. A write into a mapping is remembered like any other, and its
+ * pages may reach the disk or not, as those of others. One outside of the mapping, or beyond the file's end, is a
+ * misuse.
  *
  * A file's bytes are safe after fdatasync of the file, a name after sync_dir of its directory, nothing else is.
  * Time and randomness come from the disk and repeat with its seed. Paths given with BC_AT_CWD start at the disk's
@@ -38,9 +39,13 @@ enum bc_sim_call {
 };
 
 enum bc_sim_cut {
-    BC_SIM_CUT_ALL,    /* everything that was done is on disk; the call in flight too if the seed is odd */
-    BC_SIM_CUT_SYNCED, /* only what was synced */
-    BC_SIM_CUT_RANDOM  /* that, and any part of the rest: torn writes, lone renames, growth as zeros */
+    BC_SIM_CUT_ALL,            /* everything that was done is on disk; the call in flight too if the seed is odd */
+    BC_SIM_CUT_SYNCED,         /* only what was synced */
+    BC_SIM_CUT_RANDOM,         /* that, and any part of the rest: torn writes, lone renames, growth as zeros */
+    BC_SIM_CUT_SYNCED_AND_ONE, /* what was synced, and one change of the rest: number seed, modulo how many there are */
+    BC_SIM_CUT_ALL_BUT_ONE,    /* all but that one, and what was in flight */
+    BC_SIM_CUT_NAMES,          /* all names, and of the files' content what was synced */
+    BC_SIM_CUT_CONTENT         /* all content, under the names that were synced */
 };
 
 struct bc_sim;
@@ -77,6 +82,10 @@ void bc_sim_kill(struct bc_sim *sim);
 /* The disk as it is found after the power cut, as a disk of its own with its own seed, one second later. sim stays as
  * it is and can be asked again. */
 struct bc_sim *bc_sim_power_cut(struct bc_sim *sim, enum bc_sim_cut cut, uint64_t seed);
+
+/* How many changes no sync has covered yet; and a hash of all that is on the disk now. */
+size_t bc_sim_unsynced(struct bc_sim *sim);
+uint64_t bc_sim_digest(struct bc_sim *sim);
 
 /* Makes call n of that kind, counted from 1 from now on, fail with errno error (positive), and with forever every
  * later one as well. Replaces the last order for this kind; n 0: none. A failed fdatasync loses what it was to

@@ -300,6 +300,23 @@ static void write_some(struct sim_content *content, const struct sim_change *cha
     }
 }
 
+/* Whether a change is kept, where that is told by its number: *number counts the changes of the whole disk. */
+static bool is_kept(enum sim_keep keep, const struct sim_change *change, uint64_t *number, uint64_t one)
+{
+    uint64_t mine = (*number)++;
+    if (keep == SIM_KEEP_SYNCED_AND_ONE) return mine == one;
+    return mine != one && !change->in_flight;
+}
+
+static void cut_file_by_number(const struct sim_node *from, struct sim_node *to, enum sim_keep keep, uint64_t *number,
+                               uint64_t one)
+{
+    content_copy(&to->now, &from->durable);
+    for (size_t i = 0; i < from->change_count; i++)
+        if (is_kept(keep, &from->changes[i], number, one)) content_apply(&to->now, &from->changes[i]);
+    content_copy(&to->durable, &to->now);
+}
+
 static void cut_file(const struct sim_node *from, struct sim_node *to, enum sim_keep keep, uint64_t *rng, bool flight)
 {
     content_copy(&to->now, keep == SIM_KEEP_ALL ? &from->now : &from->durable);
@@ -323,8 +340,9 @@ static void cut_file(const struct sim_node *from, struct sim_node *to, enum sim_
 }
 
 static void cut_directory(const struct sim_node *from, struct sim_disk *disk, enum sim_keep keep, uint64_t *rng,
-                          bool flight)
+                          bool flight, uint64_t *number, uint64_t one)
 {
+    bool by_number = keep == SIM_KEEP_SYNCED_AND_ONE || keep == SIM_KEEP_ALL_BUT_ONE;
     struct sim_node *to = disk->nodes[from->number];
     struct sim_entries kept = {0};
     const struct sim_entries *base = keep == SIM_KEEP_ALL ? &from->names : &from->safe_names;
@@ -333,6 +351,7 @@ static void cut_directory(const struct sim_node *from, struct sim_disk *disk, en
         const struct sim_change *change = &from->changes[i];
         bool keep_it =
             keep == SIM_KEEP_ALL ? change->in_flight && flight : keep == SIM_KEEP_RANDOM && sim_random(rng) % 2;
+        if (by_number) keep_it = is_kept(keep, change, number, one);
         if (keep_it) entries_apply(&kept, change);
     }
     for (size_t i = 0; i < kept.count; i++) {
@@ -344,14 +363,52 @@ static void cut_directory(const struct sim_node *from, struct sim_disk *disk, en
 
 struct sim_disk *sim_disk_cut(const struct sim_disk *disk, enum sim_keep keep, uint64_t seed)
 {
-    uint64_t rng = seed;
+    bool by_number = keep == SIM_KEEP_SYNCED_AND_ONE || keep == SIM_KEEP_ALL_BUT_ONE;
+    enum sim_keep names = keep == SIM_KEEP_NAMES ? SIM_KEEP_ALL : keep == SIM_KEEP_CONTENT ? SIM_KEEP_SYNCED : keep;
+    enum sim_keep content = keep == SIM_KEEP_NAMES ? SIM_KEEP_SYNCED : keep == SIM_KEEP_CONTENT ? SIM_KEEP_ALL : keep;
+    uint64_t rng = seed, number = 0, count = sim_disk_unsynced(disk), one = count > 0 ? seed % count : 0;
     struct sim_disk *after = sim_disk_open();
     for (size_t n = 1; n < disk->count; n++) sim_node_new(after, disk->nodes[n]->is_directory);
     for (size_t n = 0; n < disk->count; n++) {
         if (disk->nodes[n]->is_directory)
-            cut_directory(disk->nodes[n], after, keep, &rng, seed & 1);
+            cut_directory(disk->nodes[n], after, names, &rng, seed & 1, &number, one);
+        else if (by_number)
+            cut_file_by_number(disk->nodes[n], after->nodes[n], keep, &number, one);
         else
-            cut_file(disk->nodes[n], after->nodes[n], keep, &rng, seed & 1);
+            cut_file(disk->nodes[n], after->nodes[n], content, &rng, seed & 1);
     }
     return after;
+}
+
+size_t sim_disk_unsynced(const struct sim_disk *disk)
+{
+    size_t count = 0;
+    for (size_t n = 0; n < disk->count; n++) count += disk->nodes[n]->change_count;
+    return count;
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ at[i]) * 0x100000001b3u;
+    return hash ^ hash >> 29;
+}
+
+/* Names come in any order: what they lead to is added up. */
+static uint64_t digest_of(const struct sim_node *node)
+{
+    uint64_t sum = node->is_directory ? 1 : 2;
+    if (!node->is_directory)
+        return hash_bytes(0xcbf29ce484222325u + node->now.size, node->now.data, (size_t)node->now.size);
+    for (size_t i = 0; i < node->names.count; i++) {
+        uint64_t below = digest_of(node->names.list[i].node);
+        sum +=
+            hash_bytes(hash_bytes(7, node->names.list[i].name, strlen(node->names.list[i].name)), &below, sizeof below);
+    }
+    return sum;
+}
+
+uint64_t sim_disk_digest(const struct sim_disk *disk)
+{
+    return digest_of(disk->nodes[0]);
 }

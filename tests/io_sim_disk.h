@@ -65,7 +65,16 @@ struct sim_disk {
     size_t room;
 };
 
-enum sim_keep { SIM_KEEP_ALL, SIM_KEEP_SYNCED, SIM_KEEP_RANDOM };
+/* One of the unsynced changes is that with the number seed modulo how many there are. */
+enum sim_keep {
+    SIM_KEEP_ALL,
+    SIM_KEEP_SYNCED,
+    SIM_KEEP_RANDOM,
+    SIM_KEEP_SYNCED_AND_ONE,
+    SIM_KEEP_ALL_BUT_ONE,
+    SIM_KEEP_NAMES, /* all names, and of the files' content what was synced */
+    SIM_KEEP_CONTENT
+};
 
 /* Grows memory or ends the program. */
 void *sim_realloc(void *memory, size_t size);
@@ -107,6 +116,10 @@ void sim_disk_drop_flights(struct sim_disk *disk);
 
 /* The disk after a power cut, a new one; disk is left as it is. SIM_KEEP_ALL keeps what was in flight if the seed
  * is odd. SIM_KEEP_RANDOM keeps any subset of the changes: writes sector by sector, growth as zeros or not at all. */
+size_t sim_disk_unsynced(const struct sim_disk *disk); /* changes, those in flight too */
 struct sim_disk *sim_disk_cut(const struct sim_disk *disk, enum sim_keep keep, uint64_t seed);
+
+/* A hash of all names and bytes as they are now: two disks that look the same have the same. */
+uint64_t sim_disk_digest(const struct sim_disk *disk);
 
 #endif

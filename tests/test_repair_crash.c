@@ -103,6 +103,7 @@ static struct bc_sim *make_damaged_disk(void)
     flip(sim, "000001.data", second);
     flip(sim, "000002.data", 16); /* in the header: the second segment costs nothing */
     flip(sim, "000003.data", 26);
+    flip(sim, "000003.data", 30); /* two bytes: the header's checksum does not say which */
     forget_hint(sim, "000003.hint"); /* of this one nothing is left that knows its generation */
     flip(sim, "active.data", second);
     for (int i = 0; i < DAMAGED; i++)
@@ -218,6 +219,7 @@ static void repair_that_was_acknowledged_stays_repaired(void)
 {
     struct bc_sim *disk = make_damaged_disk(), *sim = bc_sim_power_cut(disk, BC_SIM_CUT_ALL, 0);
     expect_lasting_repair(sim, DAMAGED);
+    flip(sim, "active.data", 30);
     flip(sim, "active.data", 26); /* one that is set aside, and nothing behind it */
     expect_lasting_repair(sim, 1);
     bc_sim_close(&sim);

@@ -409,6 +409,33 @@ static void verify_stops_when_told_to(void)
     close_damaged(&db, &root);
 }
 
+static void key_that_is_no_name_is_damage_and_never_shown(void)
+{
+    static const char *const keys[] = {"good", "a/b", "..", ".bitcask", "."};
+    const char *path = make_empty_store("hostile names");
+    struct bc_segment *segment = craft(path, "000001.data", 1, 1);
+    bitcask_query *query = NULL;
+    bitcask_entry entry;
+    for (size_t i = 0; i < 5; i++) add_record(segment, keys[i], "v", 10 + i, 0, NULL, 0);
+    bc_segment_unref(&segment);
+    EXPECT(BITCASK_OK, findings_verify_files(path, 0, &told));
+    for (size_t i = 1; i < 5; i++) CU_ASSERT_PTR_NOT_NULL(findings_of(&told, BITCASK_FOUND_DAMAGE, NULL, keys[i]));
+    CU_ASSERT_EQUAL(told.result.damage, 4);
+    for (int repaired = 0; repaired < 2; repaired++) {
+        bitcask *db = open_damaged(path, true);
+        bitcask_partition *root = root_of(db);
+        EXPECT(BITCASK_OK, bitcask_query_open(root, NULL, &query));
+        EXPECT(BITCASK_OK, bitcask_query_next(query, &entry));
+        CU_ASSERT(entry.key_size == 4 && memcmp(entry.key, "good", 4) == 0);
+        EXPECT(BITCASK_NOT_FOUND, bitcask_query_next(query, &entry));
+        bitcask_query_close(&query);
+        close_damaged(&db, &root);
+        EXPECT(BITCASK_OK, findings_repair(bc_io_posix(), path, &told));
+    }
+    EXPECT(BITCASK_OK, findings_verify_files(path, 0, &told));
+    CU_ASSERT_EQUAL(told.result.damage, 0);
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -428,6 +455,7 @@ int main(void)
         {"accounts that are wrong are told", accounts_that_are_wrong_are_told},
         {"crossing coverage of an open store is told", crossing_coverage_of_an_open_store_is_told},
         {"verify stops when told to", verify_stops_when_told_to},
+        {"key that is no name is damage and never shown", key_that_is_no_name_is_damage_and_never_shown},
         CU_TEST_INFO_NULL,
     };
     return fixture_run("verify", tests);

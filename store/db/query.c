@@ -124,7 +124,8 @@ static bool collect(void *context, const void *key, size_t key_size, const struc
         query->ended = true;
         return false;
     }
-    if (partition ? query->partitions : query->keys) {
+    /* A log that holds such a key is damaged, and did not bring it in; a forged checkpoint may. */
+    if ((partition ? query->partitions : query->keys) && !bc_key_is_hostile(key, key_size)) {
         if (query->prefix_size == 0 || has_prefix(query, key, key_size))
             query->failed = !add_item(query, key, key_size, entry);
         if (query->failed) return false;

@@ -30,6 +30,16 @@ static uint32_t head_crc(const uint8_t *head, size_t front_size, uint64_t genera
     return bc_crc32c(bc_crc32c(0, seed, sizeof seed), head + AT_VALUE_CRC, front_size - AT_VALUE_CRC);
 }
 
+bool bc_key_is_hostile(const void *key, size_t size)
+{
+    static const char reserved[] = ".bitcask";
+
+    if (bc_key_is_internal(key, size)) return false;
+    if (memchr(key, '/', size) || memchr(key, 0, size)) return true;
+    return (size <= 2 && memcmp(key, "..", size) == 0) ||
+           (size == sizeof reserved - 1 && memcmp(key, reserved, size) == 0);
+}
+
 void bc_record_encode(const struct bc_record *record, uint64_t generation, uint64_t offset, uint8_t *out)
 {
     assert(record->key_size > 0);

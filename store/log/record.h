@@ -58,6 +58,10 @@ static inline bool bc_key_is_internal(const void *key, size_t size)
     return size > 0 && *(const uint8_t *)key == 0;
 }
 
+/* Whether no writer makes such a key: neither the store's own nor a name (bitcask_check_name()). Shown to a kernel it would
+ * have a whole directory refused. */
+bool bc_key_is_hostile(const void *key, size_t size);
+
 static inline bool bc_record_is_mark(const struct bc_record *record)
 {
     return record->key_size == 2 && record->key[0] == 0 && record->key[1] == BC_KEY_MARK;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc.h"
+
 enum { AT_HEADER_SIZE = 12, AT_GENERATION = 24, AT_PATH_SIZE = 56 }; /* as in segment_header.c */
 
 /* ---- the directory ---- */
@@ -126,13 +128,37 @@ static bool is_hint_of(const struct bc_data_file *file, uint32_t hint_id)
     return file->active ? hint_id >= file->id : hint_id == file->id;
 }
 
+/* Finds the header that the bytes were before one of them was changed: its checksum tells, of a few thousand tries. */
+static bool mend_header(uint8_t *bytes, size_t size, const char *name, struct bc_segment_header *header)
+{
+    uint32_t sizes[2] = {bc_get_u32(bytes + AT_HEADER_SIZE),
+                         BC_SEGMENT_HEADER_FIXED + bc_get_u16(bytes + AT_PATH_SIZE)};
+
+    for (size_t s = 0; s < 2; s++) {
+        uint32_t claimed = sizes[s];
+
+        if (claimed < BC_SEGMENT_HEADER_FIXED || claimed > size || (s == 1 && claimed == sizes[0])) continue;
+        for (size_t i = 0; i < claimed; i++) {
+            for (unsigned change = 1; change < 256; change++) {
+                bytes[i] ^= (uint8_t)change;
+                if (bc_get_u32(bytes + claimed - 4) == bc_crc32c(0, bytes, claimed - 4) &&
+                    bc_segment_header_decode(bytes, size, size, name, header) == BITCASK_OK)
+                    return true;
+                bytes[i] ^= (uint8_t)change;
+            }
+        }
+    }
+    return false;
+}
+
 /* A header that will do, for the generations that come into question. It claims to stand for itself alone: a claim to
  * others, were it wrong, would have them removed. */
 static bc_status rebuild_header(const struct bc_data_dir *dir, struct bc_data_file *file)
 {
     struct bc_segment_header *header = &file->header;
-    uint8_t bytes[BC_SEGMENT_HEADER_FIXED] = {0};
+    uint8_t bytes[BC_SEGMENT_HEADER_FIXED + BC_SEGMENT_PATH_MAX] = {0};
     size_t size = file->file_size < sizeof bytes ? (size_t)file->file_size : sizeof bytes;
+    struct bc_segment_header mended;
     uint64_t claimed;
     bc_status status = BITCASK_OK;
 
@@ -156,7 +182,10 @@ static bc_status rebuild_header(const struct bc_data_dir *dir, struct bc_data_fi
         else if (status == BITCASK_NOT_FOUND || status == BITCASK_CORRUPT)
             status = BITCASK_OK;
     }
-    return status;
+    if (status != BITCASK_OK || file->segment || !mend_header(bytes, size, file->name, &mended)) return status;
+    if (mended.partition_id != dir->partition_id || (!file->active && mended.segment_id != file->id)) return status;
+    header->header_size = mended.header_size;
+    return try_generation(dir, file, mended.generation, mended.segment_id);
 }
 
 /* ---- one file ---- */

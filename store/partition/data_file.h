@@ -1,8 +1,8 @@
 /* data_file.h - the data files of a partition that is not open, as verify and repair find them.
  *
  * A file whose header is damaged can still be read where its generation is known, on which the checksums of its records
- * hang: from the bytes of the header itself, if those were not hit, or from its hint. A generation is believed once a
- * record verifies under it.
+ * hang: from the bytes of the header itself, if those were not hit, from its hint, or, where one byte of the header was
+ * changed, from its checksum. A generation is believed once a record verifies under it.
  *
  * Threads: one. Nobody has the partition open.
  */

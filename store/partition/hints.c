@@ -88,7 +88,7 @@ static bc_status scan_all(struct collector *collector, struct bc_segment *segmen
 
     while (status == BITCASK_OK && !collector->damaged && (status = bc_scan_next(scan, &item)) == BITCASK_OK &&
            item.kind != BC_SCAN_END) {
-        if (item.kind != BC_SCAN_RECORD || bc_has_hostile_version(&item))
+        if (item.kind != BC_SCAN_RECORD || bc_is_hostile(&item))
             collector->damaged = true;
         else
             status = collect(collector, &item);

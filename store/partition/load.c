@@ -75,6 +75,8 @@ static bc_status apply_hint(struct bc_partition *partition, uint32_t slot, const
     if (hinted->version > BC_VERSION_MAX)
         return bc_fail(BITCASK_CORRUPT, "%s: its hint has a version that nothing could follow",
                        partition->slots[slot].segment->name);
+    if (bc_key_is_hostile(hinted->key, hinted->key_size))
+        return bc_fail(BITCASK_CORRUPT, "%s: its hint has a key that is no name", partition->slots[slot].segment->name);
     if (hinted->flags & BC_HINT_TOMBSTONE) {
         had = bc_index_remove(partition->index, hinted->key, hinted->key_size, &old) == BITCASK_OK;
     } else {
@@ -207,9 +209,10 @@ static void report_damage(struct bc_loader *loader, const struct bc_scan_item *i
                item->kind == BC_SCAN_BAD_VALUE ? " (one value)" : "");
 }
 
-bool bc_has_hostile_version(const struct bc_scan_item *item)
+bool bc_is_hostile(const struct bc_scan_item *item)
 {
-    return item->kind == BC_SCAN_RECORD && item->record.version > BC_VERSION_MAX;
+    return (item->kind == BC_SCAN_RECORD || item->kind == BC_SCAN_BAD_VALUE) &&
+           (item->record.version > BC_VERSION_MAX || bc_key_is_hostile(item->record.key, item->record.key_size));
 }
 
 /* Applies the records from `from` to `end`, of which all is known to be there to stay: bad stretches are damage. A batch
@@ -221,12 +224,11 @@ bc_status bc_loader_load(struct bc_loader *loader, uint64_t from, uint64_t *end,
     bc_status status = bc_scan_open(loader->segment, from, *end, &scan);
 
     while (status == BITCASK_OK && (status = bc_scan_next(scan, &item)) == BITCASK_OK && item.kind != BC_SCAN_END) {
-        bool damaged = item.kind != BC_SCAN_RECORD || bc_has_hostile_version(&item);
+        bool damaged = item.kind != BC_SCAN_RECORD || bc_is_hostile(&item);
 
         if (damaged) report_damage(loader, &item);
         if (item.kind == BC_SCAN_RECORD && !damaged) status = bc_loader_take(loader, &item);
-        else if (item.kind == BC_SCAN_BAD_VALUE && item.record.version <= BC_VERSION_MAX &&
-                 !(item.record.flags & BC_RECORD_CHILD))
+        else if (item.kind == BC_SCAN_BAD_VALUE && !bc_is_hostile(&item) && !(item.record.flags & BC_RECORD_CHILD))
             status = bc_loader_take(loader, &item); /* its key is known: reading it says that it is damaged */
         else if (status == BITCASK_OK) status = flush(loader);
     }

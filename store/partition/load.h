@@ -61,8 +61,8 @@ bc_status bc_load_hint(struct bc_partition *partition, uint32_t slot, const stru
 /* Takes the next record: applied at once, or with the batch that it ends. */
 bc_status bc_loader_take(struct bc_loader *loader, const struct bc_scan_item *item);
 
-/* A good record whose version nothing could follow: treated as damage. */
-bool bc_has_hostile_version(const struct bc_scan_item *item);
+/* A record that is whole, with a version that nothing could follow, or a key that no writer makes: treated as damage. */
+bool bc_is_hostile(const struct bc_scan_item *item);
 
 /* Applies the records from `from` to *end, which are there to stay: bad stretches are damage, counted and logged. A
  * batch that the end cuts short is dropped if it begins at or behind `durable`, and *end moved to its start. */

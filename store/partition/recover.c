@@ -66,7 +66,7 @@ static bc_status read_active(struct bc_loader *loader, uint64_t from, uint64_t d
             tail->zeros = true;
             break;
         }
-        if (item.kind == BC_SCAN_RECORD && !bc_has_hostile_version(&item)) {
+        if (item.kind == BC_SCAN_RECORD && !bc_is_hostile(&item)) {
             note_marks(tail, &item);
             if (!tail->damaged) status = bc_loader_take(loader, &item);
             continue;

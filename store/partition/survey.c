@@ -24,6 +24,7 @@ enum bc_flaw bc_item_flaw(const struct bc_scan_item *item)
     if (item->kind == BC_SCAN_BAD) return BC_FLAW_BYTES;
     if (item->kind == BC_SCAN_ZEROS) return BC_FLAW_ZEROS;
     if (record->version > BC_VERSION_MAX) return BC_FLAW_VERSION;
+    if (bc_key_is_hostile(record->key, record->key_size)) return BC_FLAW_NAME;
     if (!(record->flags & BC_RECORD_TOMBSTONE) && !bc_record_is_mark(record)) {
         bc_status status = bc_attrs_decode(record->attrs, record->attrs_size, &attrs);
         if (status != BITCASK_OK) return status == BITCASK_NEWER_FORMAT ? BC_FLAW_NEWER : BC_FLAW_MEANING;
@@ -362,6 +363,7 @@ static const char *flaw_text(const struct bc_survey *survey, enum bc_flaw flaw)
     case BC_FLAW_SHORT: return "the file is cut short";
     case BC_FLAW_VALUE: return "the value fails its checksum";
     case BC_FLAW_VERSION: return "a version that nothing could follow";
+    case BC_FLAW_NAME: return "a key that is no name";
     case BC_FLAW_MEANING: return "attributes, or a partition's id, that make no sense";
     case BC_FLAW_NEWER: return "attributes of a newer version of this software; use that";
     default:

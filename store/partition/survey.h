@@ -21,6 +21,7 @@ enum bc_flaw {
     BC_FLAW_SHORT,   /* they are not there: the file ends too early */
     BC_FLAW_VALUE,   /* the value fails its check */
     BC_FLAW_VERSION, /* nothing could follow it */
+    BC_FLAW_NAME,    /* its key is none that a writer makes */
     BC_FLAW_MEANING, /* attributes, or a partition's id, that make no sense: an open refuses the whole partition */
     BC_FLAW_NEWER    /* attributes that only a newer version of this software understands: likewise */
 };
