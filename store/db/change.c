@@ -391,7 +391,8 @@ bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops
 
 bc_status bc_no_inode(const struct bc_partition *instance, uint64_t ino)
 {
-    return bc_fail(BITCASK_CORRUPT, "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
+    return bc_fail(BITCASK_CORRUPT,
+                   "partition '%s': a name leads to inode %016llx, which is not there; verify the store",
                    instance->label, (unsigned long long)ino);
 }
 
