@@ -2,7 +2,8 @@
  *
  * Four cases. A file that was never committed only changes its name in memory. Within a directory the store moves the
  * record at once, in one batch without a sync. Across directories, or over one of several names of a file, the move is
- * queued (moves.h). An exchange, and the replacement of a directory, are done by the store at once, wherever they reach.
+ * queued (moves.h). An exchange, and the replacement of a directory, are done by the store at once, wherever they
+ * reach.
  *
  * The tree is locked exclusively all the while, and the files concerned are held: nobody writes to them, and who reads
  * them does not ask the store by a name that may be another file's by then (names.h). A file whose content is pending

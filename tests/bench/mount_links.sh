@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# mount_links.sh - hard links a second on the mount: `cp -al` and `rsync --link-dest` of FILES files (20,000, of 100 bytes,
-# in 20 directories), beside `cp -a` and `rsync -a` of as many empty ones; all four take turns, ROUNDS (5) times.
+# mount_links.sh - hard links a second on the mount: `cp -al` and `rsync --link-dest` of FILES files (20,000, of 100
+# bytes, in 20 directories), beside `cp -a` and `rsync -a` of as many empty ones; all four take turns, ROUNDS (5) times.
 #
 # Each includes an fsync of the mount's root, which completes what is queued. The table has the medians in seconds.
 
