@@ -332,6 +332,30 @@ damage_is_left_out() {
     run 1 "$BITCASK" query -j dmg
 }
 
+# A partition that cannot be read at all is told, once, and what is beside it comes along.
+broken_partitions_are_passed_over() {
+    local file name
+    for name in a b c; do put br $name/key $name; done
+    file=$(log_of br b)
+    head -c 30 "$file" >cut
+    cat cut >"$file"
+    run 1 "$BITCASK" export br
+    says "br/b: "
+    equal "files" "./ a/ a/key b/ c/ c/key" "$(echo $(tar -tf out))"
+    run 1 "$BITCASK" export -j br
+    says "br/b: "
+    for name in "query br b" "mv br b/key a/k" "link br b/key z" "partition drop -r br b"; do
+        # shellcheck disable=SC2086
+        run 1 "$BITCASK" $name
+        says "cut short"
+    done
+    command -v script >/dev/null || return 0
+    script -qec "$BITCASK export br >/dev/null" /dev/null >typescript || true
+    equal "messages on a terminal" 1 "$(grep -c 'cut short' typescript)"
+    # It takes the place of the bar.
+    tr '\r' '\n' <typescript | grep -q '^bitcask: br/b: '
+}
+
 what_is_there_is_replaced() {
     local i
     rm -rf plain r && mkdir plain
@@ -465,6 +489,7 @@ check "lines that are wrong are told" lines_that_are_wrong_are_told
 check "archives that are wrong are told" archives_that_are_wrong_are_told
 check "large values are refused or kept" large_values_are_refused_or_kept
 check "damage is left out" damage_is_left_out
+check "broken partitions are passed over" broken_partitions_are_passed_over
 check "what is there is replaced" what_is_there_is_replaced
 check "readers that go away are not told" readers_that_go_away_are_not_told
 check "signals leave the store whole" signals_leave_the_store_whole

@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "in_use.h"
 #include "output.h"
+#include "progress.h"
 
 /* What the library warned of, held back until the command ends: a failure says the same again, and better. */
 static struct {
@@ -111,6 +112,7 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
     const char *hint = advice(status);
     const char *text = *detail ? detail : hint ? hint : bitcask_status_text(status);
     warnings.failure_told = true;
+    cli_progress_hide();
     /* Of a repair, or of readers who are in its way, the library says enough. */
     if (status == BITCASK_IN_USE && strstr(text, "in use by")) return cli_tell_in_use(store);
     fputs("bitcask: ", stderr);
@@ -131,6 +133,7 @@ int cli_fail(const struct cli_store *store, const char *path, bitcask_status sta
 static void print_message(const char *format, va_list arguments)
 {
     char *text = NULL;
+    cli_progress_hide();
     fputs("bitcask: ", stderr);
     if (vasprintf(&text, format, arguments) < 0) text = NULL;
     cli_print_name(stderr, text ? text : "out of memory", CLI_ESCAPE_CONTROLS);

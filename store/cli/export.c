@@ -196,7 +196,7 @@ static bool count_name(void *context, const struct cli_place *place)
 
 static void export_all(struct export *export)
 {
-    struct cli_visitor counter = {.enter = count_name, .key = count_name, .context = &export->state};
+    struct cli_visitor counter = {.enter = count_name, .key = count_name, .silent = true, .context = &export->state};
     struct cli_visitor writer = {.enter = export_partition, .key = export_key, .context = export};
 
     cli_progress_begin(&export->progress, export->quiet);

@@ -82,6 +82,8 @@ static void catch_stop(int number)
 
 /* ---- the bar ---- */
 
+static struct cli_progress *drawn; /* whose bar is on the screen; NULL: nobody's */
+
 static size_t terminal_width(void)
 {
     struct winsize size;
@@ -231,6 +233,7 @@ static void draw(struct cli_progress *progress, const bitcask_progress *state)
         /* Narrower than the numbers: these are ASCII, and may be cut anywhere. */
         show(progress, text, columns > width && size > width + 1 ? width + 1 : size);
         progress->columns = columns < width ? columns : width;
+        drawn = progress;
     }
     free(text);
 }
@@ -250,13 +253,18 @@ bool cli_progress_update(struct cli_progress *progress, const bitcask_progress *
     if (progress->shown) {
         uint64_t now = now_ns();
         if (progress->drawn_ns == 0 || now - progress->drawn_ns >= REDRAW_NS) {
-            bitcask_progress drawn = *state;
-            if (drawn.elapsed_ns == 0) drawn.elapsed_ns = now - progress->began_ns;
-            draw(progress, &drawn);
+            bitcask_progress shown = *state;
+            if (shown.elapsed_ns == 0) shown.elapsed_ns = now - progress->began_ns;
+            draw(progress, &shown);
             progress->drawn_ns = now;
         }
     }
     return cli_progress_signal() == 0;
+}
+
+void cli_progress_hide(void)
+{
+    if (drawn) cli_progress_clear(drawn);
 }
 
 void cli_progress_clear(struct cli_progress *progress)
@@ -265,4 +273,5 @@ void cli_progress_clear(struct cli_progress *progress)
     size_t width = terminal_width() - 1;
     fprintf(stderr, "\r%*s\r", (int)(progress->columns < width ? progress->columns : width), "");
     progress->columns = 0;
+    drawn = NULL;
 }

@@ -31,6 +31,9 @@ bool cli_progress_update(struct cli_progress *progress, const bitcask_progress *
 /* Takes the bar away, for something else to be printed, or for good. */
 void cli_progress_clear(struct cli_progress *progress);
 
+/* Takes away whatever bar is on the screen, for a message to be printed; it comes back by itself. */
+void cli_progress_hide(void);
+
 /* The signal that came, or 0. */
 int cli_progress_signal(void);
 

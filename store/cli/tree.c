@@ -31,6 +31,11 @@ struct walk {
 static void tell(struct walk *walk, bitcask_status status)
 {
     char *path = NULL;
+
+    if (walk->visitor->silent) {
+        walk->status = CLI_FAILED;
+        return;
+    }
     bool joined = *walk->base && walk->path[0];
 
     if (asprintf(&path, "%s%s%s", walk->base, joined ? "/" : "", walk->path) < 0) path = NULL;

@@ -19,6 +19,7 @@ struct cli_visitor {
     bool (*key)(void *context, const struct cli_place *place);
     bool (*leave)(void *context, const struct cli_place *place); /* a partition, after what is in it */
     bool only_partitions;
+    bool silent; /* failures are not told: another walk will */
     void *context;
 };
 
