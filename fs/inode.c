@@ -457,6 +457,8 @@ void bcfs_inode_take_attrs(struct bcfs *fs, struct bcfs_inode *inode, const bitc
     inode->state = BCFS_COMMITTED;
 }
 
+#define SET_BACK_NS 1000000000
+
 int64_t bcfs_now_ns(struct bcfs *fs)
 {
     struct timespec now = {0};
@@ -466,7 +468,8 @@ int64_t bcfs_now_ns(struct bcfs *fs)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     do {
         ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-        if (ns <= last) ns = last + 1;
+        /* Two changes have two times; but a clock that was set back is followed. */
+        if (ns <= last && last - ns < SET_BACK_NS) ns = last + 1;
     } while (!atomic_compare_exchange_weak_explicit(&fs->nodes->last_ns, &last, ns, memory_order_relaxed,
                                                     memory_order_relaxed));
     return ns;

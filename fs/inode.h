@@ -207,7 +207,8 @@ void bcfs_tables_release(struct bcfs *fs);
 
 /* ---- attributes ---- */
 
-/* Now, in nanoseconds since 1970, and above every time given out before. */
+/* Now, in nanoseconds since 1970, and above every time given out before, unless the clock was set back by a second or
+ * more. */
 int64_t bcfs_now_ns(struct bcfs *fs);
 
 /* A clock for waiting, in milliseconds; never 0. */

@@ -128,6 +128,8 @@ static bitcask_status work(struct job *job)
 
     if (job->command.kind == BCFS_SYNC) return status == BITCASK_OK ? bitcask_sync(job->fs->db) : status;
     if (!go_on(job, NULL)) return BITCASK_CANCELLED;
+    /* What directories that were removed leave behind goes with a sync: room that the merge may need. */
+    if (job->command.kind == BCFS_MERGE) (void)bitcask_sync(job->fs->db);
     switch (job->command.kind) {
     case BCFS_MERGE: return merge(job);
     case BCFS_ROTATE: return bitcask_rotate(job->dir->dir->partition, BITCASK_BELOW);

@@ -120,7 +120,12 @@ bool bcfs_session_mount(struct bcfs *fs, struct bcfs_session **session)
     }
     made->fs = fs;
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->changed, NULL);
+    /* A clock that nobody sets: the end must not wait for years because somebody set the other one back. */
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 
     made->fuse = new_fuse_session(fs);
     int device = made->fuse == NULL ? -1 : bcfs_mounter_mount(fs->mounter);
@@ -192,7 +197,7 @@ static void *run_worker(void *argument)
 static bool wait_for_workers(struct bcfs_session *session, long ms)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ms / 1000;
     until.tv_nsec += ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {

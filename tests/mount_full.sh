@@ -2,7 +2,8 @@
 # mount_full.sh [CYCLES] - a disk of 16 MiB is filled until writes fail, again and again: what was acknowledged stays,
 # deleting and merging always work, and give the room back.
 #
-# CYCLES: default 3, with LONG=1 100. SEED: of the writers, printed at the start.
+# CYCLES: default 3, with LONG=1 100. SEED: of the writers, printed at the start. Files are of up to 60,000 bytes, or what
+# ACKED_LARGEST says.
 
 # Functions are called by name, through check.
 # shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
@@ -12,7 +13,7 @@
 require_fuse
 setup
 TOOL=$(helper tool_acked) || skip_all "no C compiler for tests/tool_acked.c"
-FS=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
+export ACKED_LARGEST=${ACKED_LARGEST:-60000} ACKED_CHANGES=1000
 small_disk 16
 
 CYCLES=${1:-$([ "$LONG" -eq 0 ] && echo 3 || echo 100)}
@@ -31,14 +32,17 @@ command_to() {
     }
 }
 
-# Until nothing more goes in: first many files by a program that stops at the first failure, then single bytes.
+# Until nothing more goes in: first many files by a program that stops at the first failure, then more of them.
 fill() {
     mkdir "$MNT/a" "$MNT/b"
-    : >"$MNT/b/rest" # later there might be no room for a new one
     "$TOOL" write "$MNT/a" "$TEST_DIR/log" $((SEED + $1))
     "$TOOL" check "$MNT/a" "$TEST_DIR/log"
-    "$FS" fill "$MNT/b/rest" 4096 >"$TEST_DIR/written"
-    refused "No space left" dd if=/dev/urandom of="$MNT/a/more" bs=1000000 count=8 iflag=fullblock
+    local i=0
+    while head -c 50000 /dev/zero 2>/dev/null >"$MNT/b/$i"; do i=$((i + 1)); done 2>/dev/null
+    rm -f "$MNT/b/$i"
+    while head -c 2000 /dev/zero 2>/dev/null >"$MNT/b/$i"; do i=$((i + 1)); done 2>/dev/null
+    rm -f "$MNT/b/$i"
+    echo "$i" >"$TEST_DIR/written"
 }
 
 # The disk is full to the last block: others use it as well.
@@ -50,7 +54,8 @@ fill_the_rest() {
 
 acknowledged_is_there() {
     "$TOOL" check "$MNT/a" "$TEST_DIR/log"
-    equal "bytes of the file that filled it" "$(cat "$TEST_DIR/written")" "$(stat -c %s "$MNT/b/rest")"
+    equal "files that filled it" "$(cat "$TEST_DIR/written")" "$(find "$MNT/b" -type f | wc -l)"
+    equal "short ones of these" "" "$(find "$MNT/b" -type f ! -size 50000c ! -size 2000c)"
 }
 
 # With every block taken by others deletions have their reserve, which is enough for small files of one directory, and not
@@ -62,7 +67,8 @@ deleting_begins() {
 }
 
 deleting_works() {
-    rm "$MNT/b/rest"
+    rm -r "$MNT/b"
+    mkdir "$MNT/b"
     find "$MNT/a" -name 'f*[02468]' -delete
     equal "what was deleted" "" "$(find "$MNT/a" -name 'f*[02468]')"
 }

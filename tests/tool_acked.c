@@ -1,6 +1,7 @@
 /* tool_acked.c - writes files and notes which ones the mount has acknowledged, for tests of ends that lose nothing.
  *
- * tool_acked write DIRECTORY LOG SEED: creates, overwrites, renames and removes files in DIRECTORY until a call fails;
+ * tool_acked write DIRECTORY LOG SEED: creates, overwrites, renames and removes files in DIRECTORY until a call fails,
+ *     or $ACKED_CHANGES were made;
  *     after each that succeeded, without any fsync, LOG, which lies elsewhere, gets a line. Exit status 0.
  * tool_acked check DIRECTORY LOG: exit status 0 when each file is as the last line about it says, or, of the one file
  *     that was being changed when the end came, as the change would have left it. Prints how many were acknowledged.
@@ -12,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +33,18 @@ static unsigned next(unsigned below)
     return (unsigned)(seed >> 33) % below;
 }
 
+/* At most $ACKED_LARGEST bytes, where that is set; the same at write and at check. */
 static size_t compose(long generation)
 {
-    size_t size = (size_t)(generation * 7919 %
-                           (generation % 64 == 0  ? LARGEST
-                            : generation % 8 == 0 ? 100000
-                                                  : 900)) +
-                  32;
+    static size_t largest;
+    if (largest == 0) {
+        const char *given = getenv("ACKED_LARGEST");
+        largest = given == NULL ? LARGEST : (size_t)strtoul(given, NULL, 10);
+        if (largest < 64 || largest > LARGEST) largest = LARGEST;
+    }
+    size_t below = generation % 64 == 0 ? LARGEST : generation % 8 == 0 ? 100000 : 900;
+    if (below > largest - 32) below = largest - 32;
+    size_t size = (size_t)(generation * 7919) % below + 32;
     memset(text, 0, 32);
     snprintf(text, 32, "%ld %zu\n", generation, size);
     for (size_t at = 32; at < size; at++) text[at] = (char)('a' + ((size_t)generation + at / 7) % 26);
@@ -72,8 +79,10 @@ static bool put(const char *name, long generation)
 static int write_files(void)
 {
     static long now[FILES];
+    const char *given = getenv("ACKED_CHANGES");
+    long most = given == NULL ? LONG_MAX : strtol(given, NULL, 10);
     memset(now, -1, sizeof now);
-    for (long generation = 1;; generation++) {
+    for (long generation = 1; generation <= most; generation++) {
         unsigned file = next(FILES), what = next(10);
         char name[16], other[16];
         name_of(name, file);
@@ -99,6 +108,7 @@ static int write_files(void)
             note("", file, generation);
         }
     }
+    return 0;
 }
 
 /* The generation that a file holds whole; -1: there is no file; -2: something else; -3: it cannot be read. */
