@@ -281,18 +281,24 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
 
 /* ---- a call that fails ---- */
 
-/* Opens the store on what a power cut now would leave, and compares. */
-static void expect_after_cut(const struct world *world, struct bc_sim *sim)
+/* Opens the store on what a power cut now would leave, and compares: on what was synced, on all, and on random parts.
+ */
+static void expect_after_cut(const struct world *world, struct bc_sim *sim, uint64_t seed)
 {
+    static const enum bc_sim_cut cuts[] = {BC_SIM_CUT_SYNCED, BC_SIM_CUT_ALL, BC_SIM_CUT_RANDOM};
     static struct world after;
-    struct bc_sim *cut = bc_sim_power_cut(sim, BC_SIM_CUT_SYNCED, 0);
-    after = *world;
-    after.failed = after.faulty = false;
-    move_to(&after, cut);
-    if (world_open(&after, false)) world_check(&after, false);
-    world_close(&after);
-    add_failure(after.failed);
-    bc_sim_close(&cut);
+    uint64_t count = 2 + (number_of_cuts() + 3) / 4;
+    for (uint64_t i = 0; i < count && failures < FAILURES_SHOWN; i++) {
+        struct bc_sim *cut = bc_sim_power_cut(sim, cuts[i < 2 ? i : 2], i < 2 ? 0 : crash_seed + seed * 100 + i);
+        after = *world;
+        after.failed = after.faulty = false;
+        move_to(&after, cut);
+        if (world_open(&after, false)) world_check(&after, false);
+        world_close(&after);
+        if (after.failed) fprintf(stderr, "%s: after cut %llu\n", world_context, (unsigned long long)i);
+        add_failure(after.failed);
+        bc_sim_close(&cut);
+    }
 }
 
 /* After a sync: what was acknowledged is safe. The last call failed, and may come to pass nevertheless: its groups,
@@ -310,34 +316,37 @@ static void raise_floors(struct world *world)
 }
 
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
- * succeeds says the truth, and the store opens again. False if there were fewer calls. */
+ * succeeds says the truth, and the store opens again. forever: all later calls of the kind fail too, until the store is
+ * closed, but for those of the reads, which may have to open a partition. False if there were fewer calls. */
 static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
-                    enum bc_sim_call kind, uint64_t n, int error)
+                    enum bc_sim_call kind, uint64_t n, int error, bool forever)
 {
     static struct world world, stopped;
     struct bc_sim *sim = bc_sim_open(7);
-    snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d", name, (unsigned long long)n,
-             (int)kind, error);
+    snprintf(world_context, sizeof world_context, "%s, call %llu%s of kind %d fails with %d", name,
+             (unsigned long long)n, forever ? " and each later one" : "", (int)kind, error);
     world_init(&world, sim, options, value_size);
     world.faulty = true;
-    bc_sim_fail(sim, kind, n, error, false);
+    bc_sim_fail(sim, kind, n, error, forever);
     if (world_open(&world, false)) play(&world);
     bool reached = bc_sim_calls(sim, kind) >= n;
     stopped = world;
-    if (world.opened) expect_after_cut(&stopped, sim);
+    if (world.opened) expect_after_cut(&stopped, sim, n);
     bc_sim_fail(sim, kind, 0, 0, false);
     if (world.db) {
         world.stopped = false;
         world_check(&world, false);
         add_failure(world.failed);
+        if (forever) bc_sim_fail(sim, kind, 1, error, true);
         world_sync(&world);
         if (!world.failed && !world.stopped) {
             raise_floors(&stopped);
-            expect_after_cut(&stopped, sim);
+            expect_after_cut(&stopped, sim, ~n);
         }
         world.stopped = false;
         world_close(&world);
     }
+    bc_sim_fail(sim, kind, 0, 0, false);
     bool tidy = bc_sim_handles(sim) == 0 && bc_sim_misuses(sim) == 0;
     if (!tidy) fprintf(stderr, "%s: handles left open, or used when closed\n", world_context);
     stopped.faulty = stopped.failed = false;
@@ -350,9 +359,26 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
     return reached;
 }
 
-void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size)
+/* What a full disk or a broken one refuses, while reads go on. */
+static bool is_write(int kind)
+{
+    return kind == BC_SIM_PWRITEV || kind == BC_SIM_FDATASYNC || kind == BC_SIM_TRUNCATE || kind == BC_SIM_ALLOCATE;
+}
+
+/* With one of the errors, by turns, or with each of them. */
+static bool fail_with_all(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
+                          int kind, uint64_t n, bool forever)
 {
     static const int errors[] = {EIO, ENOSPC, EMFILE};
+    uint64_t count = forever ? 2 : 3, tries = fixture_number("LONG", 0) ? count : 1;
+    bool reached = true;
+    for (uint64_t i = 0; i < tries && reached && failures < FAILURES_SHOWN; i++)
+        reached = fail_at(name, play, options, value_size, (enum bc_sim_call)kind, n, errors[(n + i) % count], forever);
+    return reached;
+}
+
+void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size)
+{
     bitcask_options options;
     bitcask_options_init(&options);
     options.sync = sync;
@@ -363,8 +389,11 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
         /* A close that fails has closed; of reads every third will do. */
         uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every();
         for (uint64_t n = first_point(); kind != BC_SIM_CLOSE && failures < FAILURES_SHOWN; n += step)
-            if (!fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, errors[n % 3])) break;
+            if (!fail_with_all(name, play, &options, value_size, kind, n, false)) break;
     }
+    for (int kind = 0; kind < BC_SIM_CALLS; kind++)
+        for (uint64_t n = first_point(); is_write(kind) && failures < FAILURES_SHOWN; n += every())
+            if (!fail_with_all(name, play, &options, value_size, kind, n, true)) break;
     CU_ASSERT_EQUAL(failures, 0);
 }
 
