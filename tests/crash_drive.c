@@ -393,18 +393,24 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
 
 /* ---- a call that fails ---- */
 
-/* Opens the store on what a power cut now would leave, and compares. */
-static void expect_after_cut(const struct world *world, struct bc_sim *sim)
+/* Opens the store on what a power cut now would leave, and compares: on what was synced, on all, and on random parts.
+ */
+static void expect_after_cut(const struct world *world, struct bc_sim *sim, uint64_t seed)
 {
+    static const enum bc_sim_cut cuts[] = {BC_SIM_CUT_SYNCED, BC_SIM_CUT_ALL, BC_SIM_CUT_RANDOM};
     static struct world after;
-    struct bc_sim *cut = bc_sim_power_cut(sim, BC_SIM_CUT_SYNCED, 0);
-    after = *world;
-    after.failed = after.faulty = false;
-    move_to(&after, cut);
-    if (world_open(&after, false)) world_check(&after, false);
-    world_close(&after);
-    add_failure(after.failed);
-    bc_sim_close(&cut);
+    uint64_t count = 2 + (number_of_cuts() + 3) / 4;
+    for (uint64_t i = 0; i < count && failures < FAILURES_SHOWN; i++) {
+        struct bc_sim *cut = bc_sim_power_cut(sim, cuts[i < 2 ? i : 2], i < 2 ? 0 : crash_seed + seed * 100 + i);
+        after = *world;
+        after.failed = after.faulty = false;
+        move_to(&after, cut);
+        if (world_open(&after, false)) world_check(&after, false);
+        world_close(&after);
+        if (after.failed) fprintf(stderr, "%s: after cut %llu\n", world_context, (unsigned long long)i);
+        add_failure(after.failed);
+        bc_sim_close(&cut);
+    }
 }
 
 /* After a sync: what was acknowledged is safe. The last call failed, and may come to pass nevertheless: its groups,
@@ -422,7 +428,8 @@ static void raise_floors(struct world *world)
 }
 
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
- * succeeds says the truth, and the store opens again. False if there were fewer calls. */
+ * succeeds says the truth, and the store opens again. forever: all later calls of the kind fail too, until the store is
+ * closed, but for those of the reads, which may have to open a partition. False if there were fewer calls. */
 static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
                     enum bc_sim_call kind, uint64_t n, int error, bool forever)
 {
@@ -438,7 +445,7 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
     add_failure(world.failed); /* what follows may not see it: the script may have closed the store */
     world.failed = false;
     stopped = world;
-    if (world.opened) expect_after_cut(&stopped, sim);
+    if (world.opened) expect_after_cut(&stopped, sim, n);
     bc_sim_fail(sim, kind, 0, 0, false);
     if (world.db) {
         world.stopped = false;
@@ -447,7 +454,7 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
         add_failure(world.failed);
         if (!world.failed && !world.stopped) {
             raise_floors(&stopped);
-            expect_after_cut(&stopped, sim);
+            expect_after_cut(&stopped, sim, ~n);
         }
         world.stopped = false;
         world_close(&world);

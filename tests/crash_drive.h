@@ -22,7 +22,8 @@ extern bool crash_merges;   /* every other time what was recovered is merged bef
  * changes, and checks with CUnit that each crash was survived. What was not is told on stderr. */
 void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size);
 
-/* The same with each call of each kind failing once, with EIO, ENOSPC or EMFILE. */
+/* The same with each call of each kind failing once, with EIO, ENOSPC or EMFILE; and with all writes of a kind failing
+ * from each call on. LONG=1: each with each error. */
 void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size);
 
 /* For random scripts: a partition that is there, and one random step, the i-th. Both go by the script's own *rng. */

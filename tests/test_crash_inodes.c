@@ -1,8 +1,9 @@
 /* test_crash_inodes.c - large values on the simulated disk, the power cut at every change of it. The scripts are like
  * those of test_crash.c, with values that are cut into extents: a name has exactly one whole content, whatever happens,
- * also where a call fails. See crash_drive.h. Overwriting a file whose rename is not durable yet is left out: the two are
- * in different logs, and the model knows no state with the one and not the other.
+ * also where a call fails. See crash_drive.h. Overwriting a file whose rename is not durable yet is left out: the two
+ * are in different logs, and the model knows no state with the one and not the other.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -244,34 +245,44 @@ static void check_links(bitcask *db, uint64_t n)
     CU_ASSERT_EQUAL(result.damage, 0);
 }
 
+static bitcask *open_with_file(struct bc_sim *sim)
+{
+    bitcask *db = open_sim(sim);
+    bitcask_partition *root = NULL;
+    EXPECT(BITCASK_OK, bitcask_partition_open(db, "", &root));
+    EXPECT(BITCASK_OK, bitcask_partition_create(root, "dir", 3, NULL, 0, NULL));
+    EXPECT(BITCASK_OK, put_text(root, "a", "hello", BITCASK_DURABLE));
+    bitcask_partition_close(&root);
+    return db;
+}
+
+static void expect_links_after(struct bc_sim *sim, enum bc_sim_cut cut, uint64_t seed, uint64_t n)
+{
+    struct bc_sim *after = bc_sim_power_cut(sim, cut, seed);
+    for (int twice = 0; twice < 2; twice++) {
+        bitcask *found = open_sim(after);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(found);
+        check_links(found, n);
+        EXPECT(BITCASK_OK, bitcask_close(&found));
+    }
+    bc_sim_close(&after);
+}
+
 static void crash_links(void (*play)(bitcask *db))
 {
     bool crashed = true;
     for (uint64_t n = 1; crashed; n++) {
         struct bc_sim *sim = bc_sim_open(7);
-        bitcask *db = open_sim(sim);
-        bitcask_partition *root = NULL;
-        EXPECT(BITCASK_OK, bitcask_partition_open(db, "", &root));
-        EXPECT(BITCASK_OK, bitcask_partition_create(root, "dir", 3, NULL, 0, NULL));
-        EXPECT(BITCASK_OK, put_text(root, "a", "hello", BITCASK_DURABLE));
-        bitcask_partition_close(&root);
+        bitcask *db = open_with_file(sim);
         bc_sim_crash_at(sim, bc_sim_changes(sim) + n);
         play(db);
         crashed = bc_sim_crashed(sim);
-        for (uint64_t cut = 0; cut < 12; cut++) {
-            struct bc_sim *after = bc_sim_power_cut(sim,
-                                                    cut == 0   ? BC_SIM_CUT_ALL
-                                                    : cut == 1 ? BC_SIM_CUT_SYNCED
-                                                               : BC_SIM_CUT_RANDOM,
-                                                    crash_seed + n * 100 + cut);
-            for (int twice = 0; twice < 2; twice++) {
-                bitcask *found = open_sim(after);
-                CU_ASSERT_PTR_NOT_NULL_FATAL(found);
-                check_links(found, n);
-                EXPECT(BITCASK_OK, bitcask_close(&found));
-            }
-            bc_sim_close(&after);
-        }
+        for (uint64_t cut = 0; cut < 12; cut++)
+            expect_links_after(sim,
+                               cut == 0   ? BC_SIM_CUT_ALL
+                               : cut == 1 ? BC_SIM_CUT_SYNCED
+                                          : BC_SIM_CUT_RANDOM,
+                               crash_seed + n * 100 + cut, n);
         (void)bitcask_close(&db);
         bc_sim_close(&sim);
     }
@@ -286,6 +297,30 @@ static void rounds_test(void)
     crash_links(play_rounds);
 }
 
+/* The open store shows one whole state behind a call that failed, and so do the next ones. */
+static void failing_links_test(void)
+{
+    for (int kind = 0; kind < BC_SIM_CALLS; kind++) {
+        bool reached = kind != BC_SIM_CLOSE;
+        for (uint64_t n = 1; reached; n++) {
+            struct bc_sim *sim = bc_sim_open(7);
+            bitcask *db = open_with_file(sim);
+            uint64_t before = bc_sim_calls(sim, (enum bc_sim_call)kind);
+            bc_sim_fail(sim, (enum bc_sim_call)kind, n, EIO, false);
+            play_links(db);
+            reached = bc_sim_calls(sim, (enum bc_sim_call)kind) - before >= n;
+            bc_sim_fail(sim, (enum bc_sim_call)kind, 0, 0, false);
+            check_links(db, n);
+            for (uint64_t cut = 0; cut < 4; cut++)
+                expect_links_after(sim, cut == 0 ? BC_SIM_CUT_SYNCED : BC_SIM_CUT_RANDOM, crash_seed + n * 100 + cut,
+                                   n);
+            (void)bitcask_close(&db);
+            expect_links_after(sim, BC_SIM_CUT_ALL, 0, n);
+            bc_sim_close(&sim);
+        }
+    }
+}
+
 int main(void)
 {
     crash_seed = fixture_number("SEED", (uint64_t)time(NULL));
@@ -297,6 +332,7 @@ int main(void)
         {"batches", batches_test},
         {"merges of inodes", merges_test},
         {"several names", links_test},
+        {"several names, and calls that fail", failing_links_test},
         {"pieces", pieces_test},
         {"rounds of links", rounds_test},
         CU_TEST_INFO_NULL,
