@@ -45,6 +45,7 @@ struct bcfs_session {
     struct bcfs *fs;
     struct fuse_session *fuse;
     int mount_id;
+    uint64_t unique_id; /* 0: unknown */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -193,6 +194,7 @@ bool bcfs_session_mount(struct bcfs *fs, struct bcfs_session **session)
 
     if (!mount_caught(made)) goto fail;
     made->mount_id = bcfs_mount_id(fs->options.mountpoint);
+    made->unique_id = bcfs_mount_unique_id(fs->options.mountpoint);
     if (!fs->options.debug) fuse_set_log_func(log_libfuse);
 
     int error = bcfs_init_install(made->fuse);
@@ -286,6 +288,16 @@ static void end_loop(struct bcfs_session *session)
     } while (!wait_for_workers(session, KICK_MS));
 }
 
+/* Takes the mount away, if it is there. Somebody may have unmounted it and mounted something else: that may have got
+ * our id, which is free again by then. */
+static bool detach(struct bcfs_session *session)
+{
+    const char *mountpoint = session->fs->options.mountpoint;
+    uint64_t there = session->unique_id != 0 ? bcfs_mount_unique_id(mountpoint) : 0;
+    if (there != 0 && there != session->unique_id) return true;
+    return bcfs_mount_detach(mountpoint, session->mount_id);
+}
+
 /* ---- the thread that waits for signals ---- */
 
 /* Takes the mount away while the loop still answers: pages that programs changed through mmap live in the kernel only,
@@ -298,7 +310,7 @@ static bool sync_and_detach(struct bcfs_session *session)
     if (ours && syncfs(fd) != 0) {
         bcfs_log(BCFS_LOG_ERROR, "%s: the kernel could not write back changed pages: %s", mountpoint, strerror(errno));
     }
-    bool detached = bcfs_mount_detach(mountpoint, session->mount_id);
+    bool detached = detach(session);
     if (ours) syncfs(fd);
     if (fd >= 0) close(fd);
     return detached;
@@ -376,7 +388,7 @@ bool bcfs_session_start(struct bcfs_session *session)
             bcfs_log(BCFS_LOG_ERROR, "cannot start a thread: %s", strerror(error));
         }
     }
-    bcfs_mount_detach(mountpoint, session->mount_id);
+    detach(session);
     end_loop(session);
     join_workers(session);
     return false;
@@ -421,7 +433,7 @@ void bcfs_session_close(struct bcfs_session **session)
     if (closing->fuse != NULL) {
         cut_connection(closing->fuse);
         /* Still there if the connection was aborted, or if detaching failed before. */
-        bcfs_mount_detach(closing->fs->options.mountpoint, closing->mount_id);
+        detach(closing);
         fuse_session_destroy(closing->fuse);
     }
     pthread_cond_destroy(&closing->changed);
