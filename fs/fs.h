@@ -40,11 +40,11 @@ struct bcfs_nodes;   /* inode.h */
 struct bcfs_sandbox; /* sandbox.h */
 
 struct bcfs {
-    struct bcfs_options options; /* fixed before bcfs_start() */
-    struct bcfs_mounter *mounter; /* who mounts and unmounts; main's, like the next */
+    struct bcfs_options options;        /* fixed before bcfs_start() */
+    struct bcfs_mounter *mounter;       /* who mounts and unmounts; main's, like the next */
     const struct bcfs_sandbox *sandbox; /* what the daemon has shut itself off from; NULL in tests */
-    bitcask *db;                 /* opened before bcfs_start(), closed after bcfs_stop() */
-    struct bcfs_nodes *nodes;    /* between bcfs_start() and bcfs_stop(), as the next five */
+    bitcask *db;                        /* opened before bcfs_start(), closed after bcfs_stop() */
+    struct bcfs_nodes *nodes;           /* between bcfs_start() and bcfs_stop(), as the next five */
     struct bcfs_jobs *jobs;
     struct bcfs_metrics *metrics;
     uid_t owner_uid; /* who runs the daemon, and may command it */

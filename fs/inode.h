@@ -57,11 +57,11 @@ struct bcfs_inode {
     uint8_t state;             /* enum bcfs_state; likewise */
     bool stale;                /* NEW: the log still has the record of a file that this one replaced; likewise */
 
-    struct bcfs_name_list names;      /* those of a shared file, and links that are queued: links.h */
-    struct bcfs_inode *next_by_file;  /* table_lock */
-    uint64_t file_id;                 /* its number in the store, 0: none, or not known; tree or the home's lock */
-    uint32_t nlink;                   /* names that the file has, queued links included; lock, as the next */
-    uint32_t queued;                  /* moves of its names in the queue; not those that state MOVED stands for */
+    struct bcfs_name_list names;     /* those of a shared file, and links that are queued: links.h */
+    struct bcfs_inode *next_by_file; /* table_lock */
+    uint64_t file_id;                /* its number in the store, 0: none, or not known; tree or the home's lock */
+    uint32_t nlink;                  /* names that the file has, queued links included; lock, as the next */
+    uint32_t queued;                 /* moves of its names in the queue; not those that state MOVED stands for */
 
     bool busy;       /* being committed, renamed or unlinked: nothing may change. lock and dirty_lock */
     uint8_t dirty;   /* BCFS_DIRTY_*; of a directory BCFS_DIRTY_XATTRS alone; lock */
@@ -114,7 +114,7 @@ struct bcfs_nodes {
     pthread_rwlock_t tree;
     struct bcfs_inode *root;  /* fixed, as the next six */
     struct bcfs_inode *files; /* the home of shared files: a directory without a name, in none */
-    uint32_t default_uid;    /* of records that state none */
+    uint32_t default_uid;     /* of records that state none */
     uint32_t default_gid;
     int64_t store_ns; /* when the store's directory changed */
     int store_fd;     /* the store's directory, for statfs */

@@ -31,8 +31,9 @@ enum answer { DONE = 'y', FAILED = 'n' };
 /* What the mounting process knows. */
 struct mounting {
     const struct bcfs_options *options;
-    bool dead_mount; /* to be cleared */
-    int mount_id;    /* of the mount it made; -1: none */
+    bool dead_mount;    /* to be cleared */
+    int mount_id;       /* of the mount it made; -1: none */
+    uint64_t unique_id; /* likewise; 0: unknown */
 };
 
 /* ---- in the mounting process: mount ---- */
@@ -127,7 +128,10 @@ static int do_mount(struct mounting *mounting)
     if (mounting->mount_id >= 0) return -1;
     if (mounting->dead_mount && !bcfs_mountpoint_clear(mountpoint)) return -1;
     int fd = mount_caught(mounting->options);
-    if (fd >= 0) mounting->mount_id = bcfs_mount_id(mountpoint);
+    if (fd >= 0) {
+        mounting->mount_id = bcfs_mount_id(mountpoint);
+        mounting->unique_id = bcfs_mount_unique_id(mountpoint);
+    }
     return fd;
 }
 
@@ -142,6 +146,13 @@ static bool probe(const struct mounting *mounting)
     return false;
 }
 
+/* Somebody may have unmounted it and mounted something else: that may have got our id, which is free again by then. */
+static bool is_another(const struct mounting *mounting)
+{
+    uint64_t there = mounting->unique_id != 0 ? bcfs_mount_unique_id(mounting->options->mountpoint) : 0;
+    return there != 0 && there != mounting->unique_id;
+}
+
 /* Takes the mount away while the daemon still answers: pages that programs changed through mmap live in the kernel
  * only, and come as WRITEs of this syncfs(). The second one catches what was changed before the mount had gone. */
 static bool detach(const struct mounting *mounting, bool write_back)
@@ -153,7 +164,7 @@ static bool detach(const struct mounting *mounting, bool write_back)
     if (ours && syncfs(fd) != 0) {
         bcfs_log(BCFS_LOG_ERROR, "%s: the kernel could not write back changed pages: %s", mountpoint, strerror(errno));
     }
-    bool detached = bcfs_mount_detach(mountpoint, mounting->mount_id);
+    bool detached = is_another(mounting) || bcfs_mount_detach(mountpoint, mounting->mount_id);
     if (ours) syncfs(fd);
     if (fd >= 0) close(fd);
     return detached;

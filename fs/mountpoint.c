@@ -66,6 +66,18 @@ int bcfs_mount_id(const char *path)
     return id;
 }
 
+uint64_t bcfs_mount_unique_id(const char *path)
+{
+    const unsigned wanted = 0x4000; /* STATX_MNT_ID_UNIQUE, which the headers of older systems lack */
+    struct statx answer = {.stx_mask = 0};
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0) return 0;
+    /* Not to be asked of a daemon, which may be dead, or ourselves. */
+    int result = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, &answer);
+    close(fd);
+    return result == 0 && (answer.stx_mask & wanted) != 0 ? answer.stx_mnt_id : 0;
+}
+
 /* Turns the \040 of the mount table back into bytes, in place. */
 static void unescape(char *text)
 {

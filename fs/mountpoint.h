@@ -11,6 +11,7 @@
 #define BCFS_MOUNTPOINT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* The file system type in the mount table. */
 #define BCFS_MOUNT_TYPE "fuse.bitcaskfs"
@@ -45,6 +46,10 @@ bool bcfs_device_check(void);
  * the mounted file system, so it works on a dead mount and never waits for a daemon. */
 int bcfs_mount_id(const char *path);
 int bcfs_mount_id_of_fd(int fd);
+
+/* The number of the mount that path lies in, which no other mount ever gets: the kernel gives the id above to the next
+ * mount as soon as it is free. 0 if the kernel has none (before Linux 6.8) or path cannot be opened. */
+uint64_t bcfs_mount_unique_id(const char *path);
 
 /* Takes the mount with this id away from path, at once for new users; those that have files open keep them. True
  * too if the mount is not there any more. From any thread. */

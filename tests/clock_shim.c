@@ -1,6 +1,6 @@
-/* clock_shim.c - a library that is loaded before others (LD_PRELOAD) and shifts the clock of its process by what the file
- * $CLOCK_FILE says, a number of seconds as 8 bytes, which may change at any moment. Tests only. The file is mapped at the
- * start: later the process may have given up opening files. */
+/* clock_shim.c - a library that is loaded before others (LD_PRELOAD) and shifts the clock of its process by what the
+ * file $CLOCK_FILE says, a number of seconds as 8 bytes, which may change at any moment. Tests only. The file is mapped
+ * at the start: later the process may have given up opening files. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -440,6 +440,26 @@ end_below_another_mount() {
 }
 session_check "what is mounted over a mount survives the mount's end" end_below_another_mount
 
+# The kernel gives the id of a mount that is gone to the next one. A daemon that has not seen its end yet must not take
+# that one for its own.
+end_after_another_mount() {
+    local pid
+    is_root || skip_check "needs root, to mount something else"
+    "$BITCASKFS" "$STORE" "$MNT"
+    mkdir "$WORLD/else"
+    echo mine >"$WORLD/else/file"
+    pid=$(daemon_of "$MNT")
+    kill -STOP "$pid"
+    # Without a look at the mount, which the daemon could not answer.
+    timeout 60 umount -c -i "$MNT" && timeout 60 mount --bind "$WORLD/else" "$MNT" || { kill -CONT "$pid"; false; }
+    kill -CONT "$pid"
+    wait_gone "$pid"
+    equal "what was mounted there meanwhile" mine "$(cat "$MNT/file")"
+    umount "$MNT"
+    rm -r "$WORLD/else"
+}
+session_check "what is mounted where a mount was survives the daemon's end" end_after_another_mount
+
 # ---- a user who is not root ----
 
 user_steps() {

@@ -103,7 +103,7 @@ static struct bc_sim *make_damaged_disk(void)
     flip(sim, "000001.data", second);
     flip(sim, "000002.data", 16); /* in the header: the second segment costs nothing */
     flip(sim, "000003.data", 26);
-    flip(sim, "000003.data", 30); /* two bytes: the header's checksum does not say which */
+    flip(sim, "000003.data", 30);    /* two bytes: the header's checksum does not say which */
     forget_hint(sim, "000003.hint"); /* of this one nothing is left that knows its generation */
     flip(sim, "active.data", second);
     for (int i = 0; i < DAMAGED; i++)

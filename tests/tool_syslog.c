@@ -1,5 +1,5 @@
-/* tool_syslog.c - stands in for the system's logger: `tool_syslog PATH OUT` writes what comes to the socket PATH into the
- * file OUT, a line each, until it is killed. Tests only. */
+/* tool_syslog.c - stands in for the system's logger: `tool_syslog PATH OUT` writes what comes to the socket PATH into
+ * the file OUT, a line each, until it is killed. Tests only. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
