@@ -32,9 +32,9 @@
 
 #include <stdatomic.h>
 
-struct bcfs_jobs;  /* jobs.h */
+struct bcfs_jobs;    /* jobs.h */
 struct bcfs_metrics; /* metrics.h */
-struct bcfs_nodes; /* inode.h */
+struct bcfs_nodes;   /* inode.h */
 
 struct bcfs {
     struct bcfs_options options; /* fixed before bcfs_start() */

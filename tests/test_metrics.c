@@ -320,7 +320,7 @@ static void counters_outlive_what_they_counted_in(void)
             made = create(name);
         else
             EXPECT(BITCASK_OK, bitcask_partition_open(db, name, &made));
-        puts += i < 20; /* the partition's record */
+        puts += i < 20;                                                      /* the partition's record */
         EXPECT(BITCASK_OK, put_text(made, "key", "value", BITCASK_DURABLE)); /* so that each is timed */
         EXPECT(BITCASK_OK, delete_text(made, "key", BITCASK_DURABLE));
         bitcask_partition_close(&made);
