@@ -104,56 +104,6 @@ bitcask_status bitcask_sync(bitcask *db)
     return bc_db_sync(db);
 }
 
-static bc_status add_stats(void *context, struct bitcask_partition *node, struct bc_partition *instance)
-{
-    bc_status status = bc_partition_warm(instance); /* only an index can count */
-
-    (void)node;
-    if (status == BITCASK_OK) bc_partition_stats(instance, context);
-    return status;
-}
-
-bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
-{
-    ENTER();
-    *stats = (bitcask_stats){0};
-    bc_status status = bc_nodes_each(db, false, add_stats, stats);
-    pthread_mutex_lock(&db->nodes_lock);
-    stats->puts += db->closed_puts;
-    stats->deletes += db->closed_deletes;
-    stats->gets += db->closed_gets;
-    stats->merges += db->closed_merges;
-    stats->merge_ns += db->closed_merge_ns;
-    stats->merge_reclaimed_bytes += db->closed_merge_reclaimed_bytes;
-    stats->log_bytes_written += db->closed_log_bytes;
-    stats->bloom_hits += db->closed_bloom_hits;
-    stats->bloom_misses += db->closed_bloom_misses;
-    if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
-    stats->partition_opens = db->partition_opens;
-    stats->partition_closes = db->partition_closes;
-    stats->memory_closes = db->memory_closes;
-    pthread_mutex_unlock(&db->nodes_lock);
-    stats->index_limit_bytes = db->memory.limit;
-    stats->open_ns = atomic_load_explicit(&db->memory.open_ns, memory_order_relaxed);
-    stats->bytes_written = bc_io_count(&db->env.io->bytes_written) - db->bytes_written;
-    stats->bytes_read = bc_io_count(&db->env.io->bytes_read) - db->bytes_read;
-    stats->syncs = bc_io_count(&db->env.io->syncs) - db->syncs;
-    return status;
-}
-
-bitcask_status bitcask_partition_stats(bitcask_partition *partition, bitcask_stats *stats)
-{
-    struct bc_partition *instance;
-
-    ENTER();
-    *stats = (bitcask_stats){0};
-    bc_status status = bc_node_pin(partition, &instance);
-    if (status != BITCASK_OK) return status;
-    bc_partition_stats(instance, stats);
-    bc_node_unpin(partition);
-    return BITCASK_OK;
-}
-
 /* ---- partitions ---- */
 
 bitcask_status bitcask_partition_open(bitcask *db, const char *path, bitcask_partition **out)

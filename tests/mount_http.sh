@@ -95,9 +95,10 @@ refuses_the_rest() {
     equal "and after all that" 200 "$(status /healthz)"
 }
 
-# refused_mount TEXT OPTIONS: of another store at another place.
+# refused_mount TEXT OPTIONS: of another store at another place. Without -f, so that one that is not refused comes back.
+EXTRA_MOUNTS+=("$TEST_DIR/mnt2")
 refused_mount() {
-    refused "$1" "$BITCASKFS" -f -o "$2" "$TEST_DIR/other" "$TEST_DIR/mnt2"
+    refused "$1" "$BITCASKFS" -o "$2" "$TEST_DIR/other" "$TEST_DIR/mnt2"
     [ ! -e "$TEST_DIR/other" ]
 }
 

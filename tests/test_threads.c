@@ -255,17 +255,29 @@ static void *maker_main(void *argument)
     return NULL;
 }
 
+static bool walk_on(void *context, const bitcask_metric *metric)
+{
+    (void)context;
+    return metric->name != NULL;
+}
+
 static void *syncer_main(void *argument)
 {
     struct thread *thread = argument;
     struct shared *shared = thread->shared;
+    bitcask_partition *root = NULL;
     bitcask_stats stats;
+    bitcask_health health;
     bool last_round = false;
+    if (!good(shared, "open the root", bitcask_partition_open(shared->db, "", &root))) return NULL;
     while (!last_round) {
         last_round = atomic_load(&shared->writers_left) == 0;
         good(shared, "sync", bitcask_sync(shared->db));
         good(shared, "stats", bitcask_get_stats(shared->db, &stats));
+        good(shared, "metrics", bitcask_metrics(root, BITCASK_BELOW, walk_on, NULL));
+        good(shared, "health", bitcask_get_health(root, &health));
     }
+    bitcask_partition_close(&root);
     return NULL;
 }
 
