@@ -42,7 +42,8 @@ static void opening_reads_the_checkpoint_and_the_tail_alone(void)
         CU_ASSERT(saved_count.bytes[IO_COUNT_DATA] + saved_count.bytes[IO_COUNT_HINT] < log / 8);
         CU_ASSERT(book_agrees(&book, saved_root));
         CU_ASSERT(merging_accounts_agree(saved_root));
-        CU_ASSERT_STRING_EQUAL(saved_said, "");
+        /* What was laid out behind the log is cut off by who writes; nothing else is worth a line. */
+        CU_ASSERT(*saved_said == '\0' || strstr(saved_said, "laid out for later writes") != NULL);
         saved_close();
     }
     book_close(&book);
