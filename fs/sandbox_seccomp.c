@@ -82,25 +82,25 @@ static int allow_some(scmp_filter_ctx filter, bool listens)
         result = allow_if(filter, maps[i], SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     }
     for (size_t i = 0; result == 0 && i < COUNT(signals); i++) {
-        result = allow_if(filter, signals[i], SCMP_A0(SCMP_CMP_EQ, self));
+        result = allow_if(filter, signals[i], SCMP_A0(SCMP_CMP_EQ, self, 0));
     }
     for (size_t i = 0; result == 0 && i < COUNT(names); i++) {
-        result = allow_if(filter, "prctl", SCMP_A0(SCMP_CMP_EQ, names[i]));
+        result = allow_if(filter, "prctl", SCMP_A0(SCMP_CMP_EQ, names[i], 0));
     }
     /* Threads, and no process. */
     if (result == 0) result = allow_if(filter, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     /* Limits can be read. */
     if (result == 0) {
-        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
-                                  SCMP_A2(SCMP_CMP_EQ, 0));
+        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                                  SCMP_A2(SCMP_CMP_EQ, 0, 0));
     }
     /* syslog(3) connects when it has something to say, and again when the system's logger was restarted. */
     if (result == 0) {
-        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
+        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM));
     }
-    if (result == 0 && listens) result = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET));
-    if (result == 0 && listens) result = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+    if (result == 0 && listens) result = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
+    if (result == 0 && listens) result = allow_if(filter, "socket", SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
     return result;
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# disk_lib.sh - a small disk of its own for a store: ext4 on a loop device. Sourced after lib.sh, by scripts run as root.
+# disk_lib.sh - a small disk of its own for a store: ext4 on a loop device. Sourced after lib.sh, by root's scripts.
 
 # small_disk MIB: makes an image in TEST_DIR and mounts it at $DISK; STORE lies there. Ends the script as skipped where
 # that cannot be done.
@@ -15,4 +15,22 @@ small_disk() {
     # Cleaned up in reverse: the mount of the store first, which stands in MNT.
     EXTRA_MOUNTS+=("$DISK")
     STORE=$DISK/store
+}
+
+# Mounts the disk anew, after it was shut down or detached. Tests that run at the same time may hold a copy of the old
+# mount in a namespace of theirs: as long as they do the old one comes back, dead.
+disk_anew() {
+    local tries=0
+    while mountpoint -q "$DISK" && ! umount "$DISK" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || { echo "$DISK stays busy"; return 1; }
+        sleep 0.1
+    done
+    until mount -o loop "$IMAGE" "$DISK" 2>/dev/null && touch "$DISK/alive" 2>/dev/null; do
+        umount "$DISK" 2>/dev/null
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || { echo "$DISK does not come back"; return 1; }
+        sleep 0.1
+    done
+    rm "$DISK/alive"
 }

@@ -80,14 +80,13 @@ pull_the_plug() {
 
 # The disk comes back as after a power cut: ext4 replays its journal.
 plug_it_in() {
-    umount "$DISK"
-    mount -o loop "$IMAGE" "$DISK"
+    disk_anew
     kept "$1"
 }
 
 small_disk 64
 if mkdir "$DISK/try" && "$GODOWN" "$DISK" 2>/dev/null; then
-    umount "$DISK" && mount -o loop "$IMAGE" "$DISK" || die "the disk does not come back"
+    disk_anew || die "the disk does not come back"
     for ((round = 1; round <= ROUNDS; round++)); do
         check "round $round: the disk is pulled" pull_the_plug "$round"
         check "round $round: what was durable is there when it is back" plug_it_in "$round"
@@ -112,12 +111,7 @@ detached() {
 }
 
 attached_again() {
-    local tries=0
-    until mount -o loop "$IMAGE" "$DISK" 2>"$TEST_DIR/mount.err"; do
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || { cat "$TEST_DIR/mount.err"; return 1; }
-        sleep 0.1
-    done
+    disk_anew
     kept "$1"
 }
 
