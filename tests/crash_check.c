@@ -298,7 +298,7 @@ static bool check_named(void *context, uint64_t id)
 /* Each partition on disk has a name, or is about to go: a crash leaves none behind for good. */
 static void check_partitions(struct check *check)
 {
-    if (!check->good || check->world->db->env.read_only || check->world->faulty) return;
+    if (!check->good || check->world->db->env.read_only || check->world->had_faults) return;
     if (bc_partitions_on_disk(check->world->db, check_named, check) != BITCASK_OK)
         complain(check, "the partitions on disk cannot be listed");
 }
