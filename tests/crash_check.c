@@ -23,6 +23,8 @@ struct found {
 struct check {
     struct world *world;
     struct found found[WORLD_OBJECTS];
+    uint64_t named[WORLD_OBJECTS]; /* ids of the partitions that were walked */
+    size_t named_count;
     bool good;
 };
 
@@ -192,6 +194,7 @@ static void walk(struct check *check, bitcask_partition *partition, int number)
     bitcask_query *query = NULL;
     bitcask_entry entry;
     struct look_up names[NAMES];
+    if (check->named_count < WORLD_OBJECTS) check->named[check->named_count++] = bitcask_partition_id(partition);
     look_up_all(check, partition, number, names);
     bitcask_status status = bitcask_query_open(partition, &options, &query);
     while (status == BITCASK_OK && (status = bitcask_query_next(query, &entry)) == BITCASK_OK) {
@@ -282,11 +285,30 @@ static void check_inodes(struct check *check)
     if (before != after) complain(check, "%zu extents are kept that nothing maps", before - after);
 }
 
+static bool check_named(void *context, uint64_t id)
+{
+    struct check *check = context;
+    bool known = id == BC_INODES_ID;
+    for (size_t i = 0; i < check->named_count; i++) known |= check->named[i] == id;
+    for (const struct bc_dropped *d = check->world->db->dropped; d; d = d->next) known |= d->id == id;
+    if (!known) complain(check, "partition %016llx is on disk, and nothing names it", (unsigned long long)id);
+    return true;
+}
+
+/* Each partition on disk has a name, or is about to go: a crash leaves none behind for good. */
+static void check_partitions(struct check *check)
+{
+    if (!check->good || check->world->db->env.read_only || check->world->had_faults) return;
+    if (bc_partitions_on_disk(check->world->db, check_named, check) != BITCASK_OK)
+        complain(check, "the partitions on disk cannot be listed");
+}
+
 bool world_check(struct world *world, bool rebase)
 {
     static struct check check;
     check.world = world;
     check.good = true;
+    check.named_count = 0;
     for (size_t i = 0; i < WORLD_OBJECTS; i++) check.found[i].state = (struct world_state){.parent = WORLD_ABSENT};
     check.found[WORLD_ROOT].state.parent = -2;
     bitcask_partition *root = NULL;
@@ -295,6 +317,7 @@ bool world_check(struct world *world, bool rebase)
         walk(&check, root, WORLD_ROOT);
         check_tidy(&check, world->db->inodes, WORLD_INODES);
         check_inodes(&check);
+        check_partitions(&check);
     } else
         complain(&check, "open the root: %s (%s)", bitcask_status_text(status), bitcask_error_detail());
     bitcask_partition_close(&root);

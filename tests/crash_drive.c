@@ -438,7 +438,7 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
     snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d%s", name,
              (unsigned long long)n, (int)kind, error, forever ? ", and all after it" : "");
     world_init(&world, sim, options, value_size);
-    world.faulty = true;
+    world.faulty = world.had_faults = true;
     bc_sim_fail(sim, kind, n, error, forever);
     if (world_open(&world, false)) play(&world);
     bool reached = bc_sim_calls(sim, kind) >= n;

@@ -53,6 +53,7 @@ struct world {
     bool stopped;                           /* by the crash, or by a failure of the store */
     bool failed;                            /* a call failed though the power was on, or a check did */
     bool faulty;                            /* calls may fail: the disk was told to */
+    bool had_faults;                        /* or were, so that a failed removal may have left a partition on disk */
     void (*meanwhile)(struct world *world); /* called once in the midst of the next merge or checkpoint; or NULL */
     int next_tag;
     size_t object_count, group_count;

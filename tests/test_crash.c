@@ -104,6 +104,22 @@ static void moves(struct world *world)
     world_move(world, &(struct world_move){a, 2, b, 40, 0}, 1);
 }
 
+/* Files move out of directories that are dropped at once: the intents of their moves are struck out before. */
+static void moves_and_drops(struct world *world)
+{
+    int a = world_create(world, WORLD_ROOT, 50, 0), b = world_create(world, WORLD_ROOT, 51, 0);
+    int c = world_create(world, WORLD_ROOT, 52, 0);
+    for (int i = 1; i <= 3; i++) world_put(world, a, i, 0);
+    world_put(world, c, 5, 0);
+    world_sync(world);
+    for (int i = 1; i <= 3; i++) world_move(world, &(struct world_move){a, i, b, i, 0}, 1);
+    world_drop(world, WORLD_ROOT, 50, 0);
+    world_move(world, &(struct world_move){c, 5, b, 5, 0}, 1);
+    world_move(world, &(struct world_move){b, 1, WORLD_ROOT, 1, 0}, 1);
+    world_drop(world, WORLD_ROOT, 52, BITCASK_DURABLE);
+    world_put(world, b, 6, BITCASK_DURABLE);
+}
+
 static uint64_t window_writes;
 
 /* Puts until appends go through the window; most of what follows does. */
@@ -222,6 +238,12 @@ static void moved_key_is_under_one_name_after_every_crash(void)
     crash_everywhere("moves, always", moves, BITCASK_SYNC_ALWAYS, 60);
 }
 
+static void files_that_left_a_dropped_directory_are_there(void)
+{
+    crash_everywhere("moves and drops", moves_and_drops, BITCASK_SYNC_OS, 60);
+    fail_everywhere("moves and drops", moves_and_drops, BITCASK_SYNC_OS, 60);
+}
+
 static void random_scripts_survive_every_crash(void)
 {
     for (uint64_t i = 0; i < number_of_scripts(); i++) {
@@ -244,6 +266,7 @@ int main(void)
         {"zeros written in advance survive every crash", zeros_written_in_advance_survive_every_crash},
         {"partitions survive every crash", partitions_survive_every_crash},
         {"moved key is under one name after every crash", moved_key_is_under_one_name_after_every_crash},
+        {"files that left a dropped directory are there", files_that_left_a_dropped_directory_are_there},
         {"random scripts survive every crash", random_scripts_survive_every_crash},
         {"call that fails harms nothing that was there", call_that_fails_harms_nothing_that_was_there},
         CU_TEST_INFO_NULL,

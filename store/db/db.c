@@ -146,14 +146,22 @@ static bc_status was_unclean(struct bitcask *db, bool *unclean)
     return BITCASK_OK;
 }
 
-/* Takes the note back. Everything else is durable by now, so it need not be. */
+/* Takes the note back. Everything else is durable by now, so it need not be; but for directories that were removed: were
+ * one back after a power cut, and the note gone, nobody would look for it any more. */
 static bc_status end_session(struct bitcask *db)
 {
     static const uint8_t key[2] = {0, BC_KEY_SESSION};
     struct bc_write write = {.key = key, .key_size = sizeof key, .flags = BC_RECORD_TOMBSTONE};
     struct bc_partition *inodes;
-    bc_status status = bc_node_pin(db->inodes, &inodes);
+    bc_status status = bc_dir_names_sync_removed(&db->dir_names, db->env.io, db->env.partitions_fd);
 
+    if (status != BITCASK_OK) {
+        bc_env_log(&db->env, BITCASK_LOG_WARNING, "%s: the next open looks for partitions left behind: %s", db->path,
+                   bc_detail());
+        bc_detail_clear();
+        return BITCASK_OK;
+    }
+    status = bc_node_pin(db->inodes, &inodes);
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&inodes->write_lock);
     status = bc_partition_append(inodes, &write, 1, true, 0);

@@ -181,6 +181,9 @@ bc_status bc_sweep(struct bitcask *db)
     size_t removed = 0;
     bc_status status = list_disk(db, &disk);
 
+    /* What a killed writer has removed is not there any more, and may be back after a power cut. */
+    for (unsigned fan = 0; fan < BC_FANS; fan++) bc_dir_names_removed(&db->dir_names, fan);
+
     if (status == BITCASK_OK) status = collect_named(db, &disk, &named, &whole);
     if (status == BITCASK_OK && !whole)
         bc_env_log(&db->env, BITCASK_LOG_WARNING,

@@ -36,6 +36,7 @@ static bc_status sync_one(struct bc_dir_names *names, struct bc_io *io, int part
 
     pthread_mutex_lock(&names->lock);
     made = names->made[which];
+    if (which != TOP) names->removed[which] = false;
     needed = made != names->synced[which];
     failed = names->failed[which];
     pthread_mutex_unlock(&names->lock);
@@ -60,4 +61,26 @@ bc_status bc_dir_names_sync(struct bc_dir_names *names, struct bc_io *io, int pa
     bc_status status = sync_one(names, io, partitions_fd, fan);
 
     return status == BITCASK_OK ? sync_one(names, io, partitions_fd, TOP) : status;
+}
+
+void bc_dir_names_removed(struct bc_dir_names *names, unsigned fan)
+{
+    pthread_mutex_lock(&names->lock);
+    names->made[fan]++; /* so that a sync of it is needed */
+    names->removed[fan] = true;
+    pthread_mutex_unlock(&names->lock);
+}
+
+bc_status bc_dir_names_sync_removed(struct bc_dir_names *names, struct bc_io *io, int partitions_fd)
+{
+    bc_status status = BITCASK_OK;
+
+    for (unsigned fan = 0; fan < BC_FANS && status == BITCASK_OK; fan++) {
+        pthread_mutex_lock(&names->lock);
+        bool removed = names->removed[fan];
+        pthread_mutex_unlock(&names->lock);
+        if (removed) status = sync_one(names, io, partitions_fd, fan);
+        if (status == BITCASK_NOT_FOUND) status = BITCASK_OK; /* it never was: nothing was removed from it */
+    }
+    return status;
 }

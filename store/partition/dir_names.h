@@ -19,6 +19,7 @@ struct bc_dir_names {
     /* Of each fan-out directory, and, last, of partitions/: names made, and made when the last sync began. */
     unsigned made[BC_FANS + 1], synced[BC_FANS + 1];
     bool failed[BC_FANS + 1]; /* a sync failed: trying again would prove nothing */
+    bool removed[BC_FANS];    /* a name was removed, and no sync has begun since */
 };
 
 bc_status bc_dir_names_init(struct bc_dir_names *names);
@@ -29,5 +30,9 @@ void bc_dir_names_made(struct bc_dir_names *names, unsigned fan);
 
 /* Makes the names in fan-out directory fan, and in partitions/, durable as far as they are not. */
 bc_status bc_dir_names_sync(struct bc_dir_names *names, struct bc_io *io, int partitions_fd, unsigned fan);
+
+/* Says that a name was removed, or may have been, from fan-out directory fan; and makes all that were removed durable. */
+void bc_dir_names_removed(struct bc_dir_names *names, unsigned fan);
+bc_status bc_dir_names_sync_removed(struct bc_dir_names *names, struct bc_io *io, int partitions_fd);
 
 #endif

@@ -263,6 +263,7 @@ bc_status bc_partition_remove_files(const struct bc_env *env, uint64_t id)
     if (status == BITCASK_OK)
         status = bc_io_open(env->io, env->partitions_fd, fan, BC_OPEN_READ | BC_OPEN_DIRECTORY, &fan_fd);
     if (status == BITCASK_OK) status = bc_io_rmdir(env->io, fan_fd, name);
+    if (status == BITCASK_OK) bc_dir_names_removed(env->dir_names, (unsigned)(id & 0xff));
     (void)bc_io_close(env->io, &fan_fd);
     (void)bc_io_close(env->io, &dir_fd);
     free(names.list);
