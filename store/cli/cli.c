@@ -92,7 +92,7 @@ static const char *advice(bitcask_status status)
     case BITCASK_IS_PARTITION: return "is a partition, not a key; bitcask ls lists it";
     case BITCASK_NOT_PARTITION: return "is a key, not a partition";
     case BITCASK_NOT_EMPTY: return "the partition is not empty; delete what is in it first";
-    case BITCASK_TOO_LARGE: return "larger than a value may be, 256 MiB";
+    case BITCASK_TOO_LARGE: return "larger than a value may be, 16 TiB";
     case BITCASK_IN_USE: return "in use by another process; unmount it, or write through the mount";
     case BITCASK_NO_SPACE: return "the disk is full; nothing was changed";
     default: return NULL;

@@ -24,14 +24,10 @@ static int open_parent(const struct cli_store *store, const struct cli_path *pat
 
 /* ---- put ---- */
 
-static int read_input(const char *file, struct cli_gather *value)
+static int open_input(const char *file, int *fd)
 {
-    if (!file) return cli_gather_file(value, STDIN_FILENO, "standard input");
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return cli_error("%s: %s", file, strerror(errno));
-    int status = cli_gather_file(value, fd, file);
-    close(fd);
-    return status;
+    *fd = file ? open(file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    return *fd >= 0 ? CLI_OK : cli_error("%s: %s", file, strerror(errno));
 }
 
 /* The attributes that the key keeps when its value is replaced, as `>` would do: owner, mode, inode number, extended
@@ -58,7 +54,7 @@ static bitcask_status attrs_to_keep(bitcask_partition *parent, const struct cli_
 
 /* Stores the bytes under path's name. Returns an exit status. */
 static int put_value(const struct cli_store *store, bitcask_partition *parent, const struct cli_path *path,
-                     const struct cli_gather *value)
+                     struct cli_gather *value)
 {
     bitcask_value *old = NULL;
     bitcask_entry entry;
@@ -94,6 +90,7 @@ int cli_put(int argc, char **argv)
     bitcask_partition *parent = NULL;
     struct cli_gather value = {0};
     const char *file = NULL;
+    int input = -1;
     bool parents = false, escaped = false;
 
     for (int c; (c = getopt_long(argc, argv, "f:peh", options, NULL)) != -1;) {
@@ -113,10 +110,11 @@ int cli_put(int argc, char **argv)
     status = cli_path_parse_key(argv[optind], argv[optind + 1], &path);
     if (status != CLI_OK) return status;
 
-    /* All of the input first: the store is not kept locked while a pipe is slow, and nothing is stored of one that
-     * fails. */
+    /* All of the input first, unless it is large: the store is not kept locked while a pipe is slow. Nothing is stored
+     * of one that fails. */
     store.remedy = (struct cli_remedy){"cat >", path.full, NULL};
-    status = read_input(file, &value);
+    status = open_input(file, &input);
+    if (status == CLI_OK) status = cli_gather_file(&value, input, file ? file : "standard input");
     if (status == CLI_OK) status = cli_store_open(&store, argv[optind], CLI_CREATE);
     if (status != CLI_OK) goto out;
     if (parents) {
@@ -126,12 +124,15 @@ int cli_put(int argc, char **argv)
         status = open_parent(&store, &path, &parent);
     }
     if (status != CLI_OK) goto out;
-    status = put_value(&store, parent, &path, &value);
+    value.partition = parent;
+    if (value.more) status = cli_gather_file(&value, input, file ? file : "standard input");
+    if (status == CLI_OK) status = put_value(&store, parent, &path, &value);
 
 out:
+    if (file && input >= 0) close(input);
+    cli_gather_release(&value);
     bitcask_partition_close(&parent);
     status = cli_store_close(&store, status);
-    cli_gather_release(&value);
     cli_path_release(&path);
     return status;
 }

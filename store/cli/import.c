@@ -342,7 +342,12 @@ int cli_import(int argc, char **argv)
     uint64_t began_ns = now_ns();
     status = cli_store_open(&import.store, argv[optind], CLI_CREATE);
     if (status == CLI_OK) {
+        bitcask_status opened = bitcask_partition_open(import.store.db, "", &import.value.partition);
+        if (opened != BITCASK_OK) status = cli_fail(&import.store, "", opened);
+    }
+    if (status == CLI_OK) {
         import_all(&import, json);
+        cli_gather_release(&import.value);
         bitcask_partition_close(&import.parent);
         /* Before it is said to be there. */
         bitcask_status synced = bitcask_sync(import.store.db);
@@ -350,8 +355,8 @@ int cli_import(int argc, char **argv)
         if (!import.quiet) print_summary(&import, now_ns() - began_ns);
         status = cli_finish_output(import.status);
     }
+    bitcask_partition_close(&import.value.partition);
     status = cli_store_close(&import.store, status);
-    cli_gather_release(&import.value);
     cli_xattrs_release(&import.xattrs);
     free(import.parent_path);
     cli_path_release(&import.path);

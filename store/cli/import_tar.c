@@ -111,7 +111,7 @@ static bool take_data(struct tar *tar, struct archive_entry *entry, const char *
     if (result != ARCHIVE_EOF) return false;
     /* A sparse file may end in a hole. */
     la_int64_t whole = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-    if (!*refused && whole > 0 && (uint64_t)whole > tar->import->value.size)
+    if (!*refused && whole > 0 && (uint64_t)whole > cli_gather_size(&tar->import->value))
         *refused = cli_gather_write(&tar->import->value, path, (uint64_t)whole, "", 0) != CLI_OK;
     return true;
 }

@@ -1,7 +1,7 @@
 /* value.h - values on their way into and out of a store: the one place where the commands deal with large ones.
  *
- * Out: in pieces, whatever their size. In: gathered in memory, up to BITCASK_VALUE_MAX, and stored in one step. A
- * library that takes values in pieces changes struct cli_gather and the functions on it, and no command.
+ * Out: in pieces, whatever their size. In: gathered in memory up to 8 MiB, beyond that by a writer of the store, and
+ * stored in one step.
  */
 #ifndef CLI_VALUE_H
 #define CLI_VALUE_H
@@ -10,12 +10,15 @@
 
 /* A value that is being gathered. All zero: empty. */
 struct cli_gather {
-    char *data; /* owned */
+    bitcask_partition *partition; /* not owned: of the store that a large value goes to; NULL: none is open yet */
+    bitcask_writer *writer;       /* owned: has the value, once it is large */
+    bool more;                    /* cli_gather_file() stopped for want of a partition */
+    char *data;                   /* owned */
     size_t size;
     size_t room;
 };
 
-/* Empties it; what it had of memory stays for the next one. */
+/* Empties it; what it had of memory stays for the next one. Before the store is closed. */
 void cli_gather_reset(struct cli_gather *gather);
 void cli_gather_release(struct cli_gather *gather);
 
@@ -23,12 +26,14 @@ void cli_gather_release(struct cli_gather *gather);
  * status: a value that gets too large is told. */
 int cli_gather_write(struct cli_gather *gather, const char *name, uint64_t offset, const void *data, size_t size);
 
-/* Adds all that fd has. Returns an exit status. */
+uint64_t cli_gather_size(const struct cli_gather *gather);
+
+/* Adds all that fd has; or, without a partition, as much as memory should hold. Returns an exit status. */
 int cli_gather_file(struct cli_gather *gather, int fd, const char *name);
 
 /* Stores what was gathered, as bitcask_put() does. */
-bitcask_status cli_gather_put(const struct cli_gather *gather, bitcask_partition *partition, const void *key,
-                              size_t key_size, const bitcask_write_options *options);
+bitcask_status cli_gather_put(struct cli_gather *gather, bitcask_partition *partition, const void *key, size_t key_size,
+                              const bitcask_write_options *options);
 
 /* Hands a pinned value to take, piece by piece, each checked before; take returns false to stop, which is no failure.
  */
