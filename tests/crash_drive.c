@@ -315,29 +315,42 @@ static void raise_floors(struct world *world)
     }
 }
 
+#define ALLOCATION BC_SIM_CALLS /* a kind of its own */
+
+static void (*starve_at)(uint64_t n);
+static uint64_t (*starve_count)(void);
+
+static void order_failure(struct bc_sim *sim, int kind, uint64_t n, int error, bool forever)
+{
+    if (kind == ALLOCATION)
+        starve_at(n);
+    else
+        bc_sim_fail(sim, (enum bc_sim_call)kind, n, error, forever);
+}
+
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
  * succeeds says the truth, and the store opens again. forever: all later calls of the kind fail too, until the store is
  * closed, but for those of the reads, which may have to open a partition. False if there were fewer calls. */
-static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
-                    enum bc_sim_call kind, uint64_t n, int error, bool forever)
+static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size, int kind,
+                    uint64_t n, int error, bool forever)
 {
     static struct world world, stopped;
     struct bc_sim *sim = bc_sim_open(7);
     snprintf(world_context, sizeof world_context, "%s, call %llu%s of kind %d fails with %d", name,
-             (unsigned long long)n, forever ? " and each later one" : "", (int)kind, error);
+             (unsigned long long)n, forever ? " and each later one" : "", kind, error);
     world_init(&world, sim, options, value_size);
     world.faulty = true;
-    bc_sim_fail(sim, kind, n, error, forever);
+    order_failure(sim, kind, n, error, forever);
     if (world_open(&world, false)) play(&world);
-    bool reached = bc_sim_calls(sim, kind) >= n;
+    bool reached = (kind == ALLOCATION ? starve_count() : bc_sim_calls(sim, (enum bc_sim_call)kind)) >= n;
     stopped = world;
+    order_failure(sim, kind, 0, 0, false);
     if (world.opened) expect_after_cut(&stopped, sim, n);
-    bc_sim_fail(sim, kind, 0, 0, false);
     if (world.db) {
         world.stopped = false;
         world_check(&world, false);
         add_failure(world.failed);
-        if (forever) bc_sim_fail(sim, kind, 1, error, true);
+        if (forever) order_failure(sim, kind, 1, error, true);
         world_sync(&world);
         if (!world.failed && !world.stopped) {
             raise_floors(&stopped);
@@ -346,7 +359,7 @@ static bool fail_at(const char *name, crash_script play, const bitcask_options *
         world.stopped = false;
         world_close(&world);
     }
-    bc_sim_fail(sim, kind, 0, 0, false);
+    order_failure(sim, kind, 0, 0, false);
     bool tidy = bc_sim_handles(sim) == 0 && bc_sim_misuses(sim) == 0;
     if (!tidy) fprintf(stderr, "%s: handles left open, or used when closed\n", world_context);
     stopped.faulty = stopped.failed = false;
@@ -373,7 +386,7 @@ static bool fail_with_all(const char *name, crash_script play, const bitcask_opt
     uint64_t count = forever ? 2 : 3, tries = fixture_number("LONG", 0) ? count : 1;
     bool reached = true;
     for (uint64_t i = 0; i < tries && reached && failures < FAILURES_SHOWN; i++)
-        reached = fail_at(name, play, options, value_size, (enum bc_sim_call)kind, n, errors[(n + i) % count], forever);
+        reached = fail_at(name, play, options, value_size, kind, n, errors[(n + i) % count], forever);
     return reached;
 }
 
@@ -394,6 +407,23 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
     for (int kind = 0; kind < BC_SIM_CALLS; kind++)
         for (uint64_t n = first_point(); is_write(kind) && failures < FAILURES_SHOWN; n += every())
             if (!fail_with_all(name, play, &options, value_size, kind, n, true)) break;
+    CU_ASSERT_EQUAL(failures, 0);
+}
+
+void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size,
+                       void (*starve)(uint64_t n), uint64_t (*starved)(void))
+{
+    uint64_t step = (fixture_number("LONG", 0) ? 1 : 7) * every();
+    bitcask_options options;
+    bitcask_options_init(&options);
+    options.sync = sync;
+    options.segment_size = 65536;
+    options.max_open = 4;
+    failures = 0;
+    starve_at = starve;
+    starve_count = starved;
+    for (uint64_t n = 1 + crash_seed % step; failures < FAILURES_SHOWN; n += step)
+        if (!fail_at(name, play, &options, value_size, ALLOCATION, n, ENOMEM, false)) break;
     CU_ASSERT_EQUAL(failures, 0);
 }
 

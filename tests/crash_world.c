@@ -336,8 +336,12 @@ static bitcask_partition *node_of(struct world *world, int partition)
 /* After a rotation or a merge, whatever became of it: the numbers are right, and a failure is one of the disk's. */
 static void end_maintenance(struct world *world, struct bc_partition *instance, bc_status status, const char *what)
 {
-    bool disk_failed = status == BITCASK_IO || status == BITCASK_NO_SPACE || status == BITCASK_TOO_MANY_FILES;
-    if (!accounts_agree(instance)) {
+    bool disk_failed = status == BITCASK_IO || status == BITCASK_NO_SPACE || status == BITCASK_TOO_MANY_FILES ||
+                       (status == BITCASK_NO_MEMORY && world->faulty);
+    fixture_own++;
+    bool agree = accounts_agree(instance);
+    fixture_own--;
+    if (!agree) {
         fprintf(stderr, "%s: after a %s\n", world_context, what);
         world->failed = true;
     }
