@@ -427,26 +427,40 @@ static void raise_floors(struct world *world)
     }
 }
 
+#define ALLOCATION BC_SIM_CALLS /* a kind of its own */
+
+static void (*starve_at)(uint64_t n);
+static uint64_t (*starve_count)(void);
+
+static void order_failure(struct bc_sim *sim, int kind, uint64_t n, int error, bool forever)
+{
+    if (kind == ALLOCATION)
+        starve_at(n);
+    else
+        bc_sim_fail(sim, (enum bc_sim_call)kind, n, error, forever);
+}
+
 /* Plays the script until call n of a kind has failed; then reads go on and find an admissible state, a sync that
  * succeeds says the truth, and the store opens again. forever: all later calls of the kind fail too, until the store is
  * closed, but for those of the reads, which may have to open a partition. False if there were fewer calls. */
-static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size,
-                    enum bc_sim_call kind, uint64_t n, int error, bool forever)
+static bool fail_at(const char *name, crash_script play, const bitcask_options *options, size_t value_size, int kind,
+                    uint64_t n, int error, bool forever)
 {
     static struct world world, stopped;
     struct bc_sim *sim = bc_sim_open(7);
     snprintf(world_context, sizeof world_context, "%s, call %llu of kind %d fails with %d%s", name,
-             (unsigned long long)n, (int)kind, error, forever ? ", and all after it" : "");
+             (unsigned long long)n, kind, error, forever ? ", and all after it" : "");
     world_init(&world, sim, options, value_size);
     world.faulty = world.had_faults = true;
-    bc_sim_fail(sim, kind, n, error, forever);
+    order_failure(sim, kind, n, error, forever);
     if (world_open(&world, false)) play(&world);
-    bool reached = bc_sim_calls(sim, kind) >= n;
+    bool reached = (kind == ALLOCATION ? starve_count() : bc_sim_calls(sim, (enum bc_sim_call)kind)) >= n;
     add_failure(world.failed); /* what follows may not see it: the script may have closed the store */
     world.failed = false;
     stopped = world;
+    if (kind == ALLOCATION) order_failure(sim, kind, 0, 0, false);
     if (world.opened) expect_after_cut(&stopped, sim, n);
-    bc_sim_fail(sim, kind, 0, 0, false);
+    order_failure(sim, kind, 0, 0, false);
     if (world.db) {
         world.stopped = false;
         world_check(&world, false);
@@ -509,9 +523,30 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
                 uint64_t which = tries > 1 ? i : n + (uint64_t)kind + crash_seed;
                 int error = errors[which % kinds];
                 bool forever = which / kinds % 2 && error != EINTR;
-                reached = fail_at(name, play, &options, value_size, (enum bc_sim_call)kind, n, error, forever);
+                reached = fail_at(name, play, &options, value_size, kind, n, error, forever);
                 fault_points += reached;
             }
+    }
+    end_if_failed();
+    CU_ASSERT_EQUAL(failures, 0);
+}
+
+void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size,
+                       void (*starve)(uint64_t n), uint64_t (*starved)(void))
+{
+    uint64_t step = (fixture_number("LONG", 0) ? 1 : 7) * every();
+    bitcask_options options;
+    bitcask_options_init(&options);
+    options.sync = sync;
+    options.segment_size = 65536;
+    options.max_open = 4;
+    failures = 0;
+    sum_up_at_exit();
+    starve_at = starve;
+    starve_count = starved;
+    for (uint64_t n = 1 + crash_seed % step; failures < FAILURES_SHOWN; n += step) {
+        if (!fail_at(name, play, &options, value_size, ALLOCATION, n, ENOMEM, false)) break;
+        fault_points++;
     }
     end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);

@@ -26,6 +26,11 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
  * from each call on. LONG=1: each with each error. */
 void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size);
 
+/* The same with each allocation of the store failing once (one in seven; LONG=1: each), in a program that can do that:
+ * starve_at() and starve_count() of starve.h are handed over, so that others need not. */
+void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size,
+                       void (*starve)(uint64_t n), uint64_t (*starved)(void));
+
 /* For random scripts: a partition that is there, and one random step, the i-th. Both go by the script's own *rng. */
 int crash_any_partition(const struct world *world, uint64_t *rng);
 void crash_random_step(struct world *world, uint64_t *rng, int i);

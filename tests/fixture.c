@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+unsigned fixture_own;
+
 static char directory[256];
 static char **paths; /* handed out, freed at the end */
 static size_t path_count;

@@ -10,9 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fixture.h"
+
 void *sim_realloc(void *memory, size_t size)
 {
-    void *grown = realloc(memory, size ? size : 1);
+    void *grown;
+    fixture_own++;
+    grown = realloc(memory, size ? size : 1);
+    fixture_own--;
     if (!grown) {
         fprintf(stderr, "simulated disk: out of memory\n");
         abort();

@@ -9,14 +9,16 @@
 
 #include "crash_drive.h"
 #include "db/maintain.h"
+#include "starve.h"
 
 #define VALUE_SIZE 9000 /* three extents of 4 KiB */
 
-/* The power cut at every change, and each call failing. */
+/* The power cut at every change, and each call failing; the same of allocations. */
 static void everywhere(const char *name, crash_script play)
 {
     crash_everywhere(name, play, BITCASK_SYNC_OS, VALUE_SIZE);
     fail_everywhere(name, play, BITCASK_SYNC_OS, VALUE_SIZE);
+    starve_everywhere(name, play, BITCASK_SYNC_OS, VALUE_SIZE, starve_at, starve_count);
 }
 
 /* Growth into an inode, overwriting, deleting. */

@@ -178,7 +178,10 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
         if (bc_index_get(partition->index, k->key, k->key_size, &old) != BITCASK_OK || !is_input(merge, old.slot))
             continue;
         /* Without memory for it the input stays in use: inputs_are_free() sees that. */
-        if (bc_index_put(partition->index, k->key, k->key_size, &k->entry, &had, NULL) != BITCASK_OK) continue;
+        if (bc_index_put(partition->index, k->key, k->key_size, &k->entry, &had, NULL) != BITCASK_OK) {
+            merge->no_memory = true;
+            continue;
+        }
         bc_slot_loses(partition, &old);
         bc_slot_gains(partition, &k->entry);
     }
@@ -305,8 +308,11 @@ static bc_status take_over(struct bc_merge *merge)
 
     if (status == BITCASK_OK) note_output(merge);
     if (status == BITCASK_OK && !inputs_are_free(merge))
-        status = bc_fail(BITCASK_CORRUPT, "partition '%s': the index names records that the merge left out",
-                         merge->partition->label);
+        status = merge->no_memory
+                     ? bc_fail(BITCASK_NO_MEMORY, "partition '%s': out of memory for the index of what was merged",
+                               merge->partition->label)
+                     : bc_fail(BITCASK_CORRUPT, "partition '%s': the index names records that the merge left out",
+                               merge->partition->label);
     if (status != BITCASK_OK) {
         /* On disk all is well. Here both stay in use, and no more is built on it until the store is opened anew. */
         bc_partition_poison(merge->partition);

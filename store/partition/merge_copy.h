@@ -35,6 +35,7 @@ struct bc_merge {
     bool empty;           /* nothing was worth keeping */
     bool committed;       /* the output has its name */
     bool removed;         /* and has lost it again, being empty */
+    bool no_memory;       /* for an entry of the index, which names an input still */
     bool slots_freed;     /* segments are out of their places, where somebody may have found them just before */
 };
 
