@@ -21,7 +21,7 @@ struct bcfs_control_file {
 
 static const struct bcfs_control_file files[] = {
     {"control", 0644, bcfs_jobs_text, bcfs_jobs_run},
-    {"health", 0444, bcfs_health_text, NULL},
+    {"health", 0444, bcfs_health_file, NULL},
     {"metrics", 0444, bcfs_metrics_text, NULL},
     {"stats", 0444, bcfs_stats_text, NULL},
 };

@@ -160,15 +160,25 @@ enum bcfs_health bcfs_health(struct bcfs *fs, struct bcfs_inode *dir, FILE *out)
     return level;
 }
 
-char *bcfs_health_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
+static char *render(struct bcfs *fs, struct bcfs_inode *dir, const struct bcfs_sandbox *sandbox, size_t *size)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, size);
 
     if (out == NULL) return NULL;
     (void)bcfs_health(fs, dir, out);
-    if (fs->sandbox != NULL) bcfs_sandbox_text(out, fs->sandbox);
+    if (sandbox != NULL) bcfs_sandbox_text(out, sandbox);
     if (fclose(out) == 0) return text;
     free(text);
     return NULL;
+}
+
+char *bcfs_health_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
+{
+    return render(fs, dir, NULL, size);
+}
+
+char *bcfs_health_file(struct bcfs *fs, struct bcfs_inode *dir, size_t *size)
+{
+    return render(fs, dir, fs->sandbox, size);
 }

@@ -37,6 +37,9 @@ char *bcfs_metrics_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 char *bcfs_stats_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 char *bcfs_health_text(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 
+/* The same, and what the daemon has shut itself off from. */
+char *bcfs_health_file(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
+
 /* As bcfs_metrics_text(), and nothing is committed for it. */
 char *bcfs_metrics_render(struct bcfs *fs, struct bcfs_inode *dir, size_t *size);
 

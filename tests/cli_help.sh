@@ -241,6 +241,9 @@ stats_options() {
     b 0 stats -j -s p
     grep -q '"segments": \[' out
     b 0 stats --json --segments p c
+    b 0 stats -p p
+    grep -q '^# TYPE bitcask_live_keys gauge$' out
+    b 0 stats --prometheus p c
 }
 
 dump_options() {

@@ -18,12 +18,16 @@ __attribute__((constructor)) static void begin(void)
     int fd = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
     void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0);
     if (map != MAP_FAILED) offset = map;
-    real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-    int result = real_clock_gettime(clock, now);
+    int result = -1;
+
+    /* Other libraries may ask for the time before begin() has run. */
+    if (real_clock_gettime == NULL)
+        real_clock_gettime = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    result = real_clock_gettime(clock, now);
     if (result == 0 && offset != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         now->tv_sec += (time_t)*offset;
     }

@@ -211,7 +211,8 @@ END
 a_failed_sync_turns_health_poisoned() {
     ! ldd "$BITCASKFS" | grep -qE 'lib[at]san' || skip_check "no library goes before a sanitizer's"
     unmount_store
-    failing_daemon -o sync=os
+    # Its library asks for a file outside of the store.
+    failing_daemon -o sync=os,no_sandbox
     mkdir -p "$MNT/p/q" "$MNT/fine"
     echo x >"$MNT/p/q/key"
     sync "$MNT"
