@@ -74,6 +74,7 @@ void bcfs_dirty_mark(struct bcfs *fs, struct bcfs_inode *inode, unsigned flags)
     inode->dirty = (uint8_t)(inode->dirty | flags);
     (void)pthread_mutex_lock(&nodes->dirty_lock);
     pending->last_ms = bcfs_clock_ms();
+    pending->emptied = (inode->dirty & BCFS_DIRTY_CONTENT) != 0 && inode->size == 0 && inode->state == BCFS_COMMITTED;
     if (pending->listed_in == NULL) {
         pending->first_ms = pending->last_ms;
         bcfs_inode_ref(inode);
@@ -203,7 +204,8 @@ size_t bcfs_dirty_collect(struct bcfs *fs, struct bcfs_dir *dir, enum bcfs_which
     (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
     TAILQ_FOREACH(pending, &dir->changed, changed_link)
     {
-        bool due = pending->last_ms <= quiet_ms || pending->first_ms <= now_ms - OLDEST_MS;
+        /* Who truncates a file writes it next, and may be slow: a crash in between should leave the old content. */
+        bool due = (pending->last_ms <= quiet_ms && !pending->emptied) || pending->first_ms <= now_ms - OLDEST_MS;
 
         if (count == max) break;
         /* The list is in the order of first changes, but for files renamed into this directory: those may wait for

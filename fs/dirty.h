@@ -12,7 +12,7 @@
 
 /* Which changed files are wanted. */
 enum bcfs_which {
-    BCFS_DUE,   /* unchanged for commit_ms, or changed first 5 s ago */
+    BCFS_DUE,   /* unchanged for commit_ms (but for what was just truncated), or changed first 5 s ago */
     BCFS_HURRY, /* memory runs short: all, but that failures are not tried again at once */
     BCFS_ALL
 };

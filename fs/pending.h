@@ -27,10 +27,11 @@ struct bcfs_pending {
     uint64_t reserved;      /* bytes reserved in the parent's partition */
     bitcask_status error;   /* of a commit that failed, until someone was told */
 
-    struct bcfs_dir *listed_in; /* in whose `changed` list this is; dirty_lock, as the next four */
+    struct bcfs_dir *listed_in; /* in whose `changed` list this is; dirty_lock, as the next five */
     TAILQ_ENTRY(bcfs_pending) changed_link;
     int64_t first_ms; /* first and last change since the last commit */
     int64_t last_ms;
+    bool emptied;     /* a file that has a content in the store was cut to nothing, and not written since */
     uint64_t counted; /* what it has in nodes->pending_bytes */
 
     TAILQ_ENTRY(bcfs_pending) cache_link; /* cache_lock, as the next */
