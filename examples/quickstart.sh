@@ -87,8 +87,8 @@ run "bitcask dump store orders/2026"
 
 explain "Logs only grow, until they are merged: in the background when it pays, or on command, beside whatever goes on."
 run "for n in 1 2 3; do head -c 9000000 /dev/urandom > mnt/orders/big; sync mnt/orders/big; done; du -sh store"
-run "echo merge > mnt/orders/.bitcask/control; du -sh store"
-run "grep '^last merge' mnt/orders/.bitcask/control"
+run "echo merge > mnt/.bitcask/control; du -sh store"
+run "grep '^last merge' mnt/.bitcask/control"
 run "bitcask verify store orders"
 
 explain "Kill the daemon: that leaves a dead mount. The store is mounted again over it, and everything is there."
