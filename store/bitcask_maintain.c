@@ -204,15 +204,8 @@ bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
     stats->bloom_hits += db->closed_bloom_hits;
     stats->bloom_misses += db->closed_bloom_misses;
     if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
-    stats->partition_opens = db->partition_opens;
-    stats->partition_closes = db->partition_closes;
-    stats->memory_closes = db->memory_closes;
     pthread_mutex_unlock(&db->nodes_lock);
-    stats->index_limit_bytes = db->memory.limit;
-    stats->open_ns = atomic_load_explicit(&db->memory.open_ns, memory_order_relaxed);
-    stats->bytes_written = bc_io_count(&db->env.io->bytes_written) - db->bytes_written;
-    stats->bytes_read = bc_io_count(&db->env.io->bytes_read) - db->bytes_read;
-    stats->syncs = bc_io_count(&db->env.io->syncs) - db->syncs;
+    bc_db_store_stats(db, stats);
     return status;
 }
 

@@ -363,6 +363,17 @@ static void crash_at(const char *name, crash_script play, const bitcask_options 
     bc_sim_close(&sim);
 }
 
+/* Small segments and few open partitions, so that scripts rotate and close. */
+static bitcask_options options_with(bitcask_sync_policy sync)
+{
+    bitcask_options options;
+    bitcask_options_init(&options);
+    options.sync = sync;
+    options.segment_size = 65536;
+    options.max_open = 4;
+    return options;
+}
+
 void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size)
 {
     static struct world world;
@@ -505,11 +516,7 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
     /* EINTR is tried again, by all but a sync: were it for ever, so would that be. */
     static const int errors[] = {EIO, ENOSPC, EMFILE, EDQUOT, EINTR};
     const uint64_t kinds = sizeof errors / sizeof *errors;
-    bitcask_options options;
-    bitcask_options_init(&options);
-    options.sync = sync;
-    options.segment_size = 65536;
-    options.max_open = 4;
+    const bitcask_options options = options_with(sync);
     failures = 0;
     sum_up_at_exit();
     play_short(name, play, &options, value_size);
@@ -535,11 +542,7 @@ void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy 
                        void (*starve)(uint64_t n), uint64_t (*starved)(void))
 {
     uint64_t step = (fixture_number("LONG", 0) ? 1 : 7) * every();
-    bitcask_options options;
-    bitcask_options_init(&options);
-    options.sync = sync;
-    options.segment_size = 65536;
-    options.max_open = 4;
+    const bitcask_options options = options_with(sync);
     failures = 0;
     sum_up_at_exit();
     starve_at = starve;

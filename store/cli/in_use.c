@@ -80,16 +80,17 @@ static char *mountpoint_in(char *line, const char *path)
     return field;
 }
 
-/* Where the store is mounted; NULL: nowhere that is seen from here. To be freed. */
-static char *mountpoint_of(const char *store)
+char *cli_mountpoint_of(const char *store)
 {
     char *path = realpath(store, NULL), *line = NULL, *found = NULL;
     size_t room = 0;
     FILE *table = path ? fopen("/proc/self/mountinfo", "re") : NULL;
 
-    while (table && !found && getline(&line, &room, table) > 0) {
+    while (table && getline(&line, &room, table) > 0) {
         const char *place = mountpoint_in(line, path);
-        if (place) found = strdup(place);
+        if (!place) continue;
+        free(found); /* the last one is the one on top */
+        found = strdup(place);
     }
     if (table) fclose(table);
     free(line);
@@ -139,7 +140,7 @@ int cli_tell_in_use(const struct cli_store *store)
     int64_t pid = 0;
     if (bitcask_store_holder(store->path, &pid) != BITCASK_OK) pid = 0;
     char *command = pid > 0 ? command_of(pid) : NULL;
-    char *mountpoint = mountpoint_of(store->path);
+    char *mountpoint = cli_mountpoint_of(store->path);
 
     fputs("bitcask: ", stderr);
     cli_print_name(stderr, store->path, CLI_ESCAPE_CONTROLS);

@@ -9,4 +9,7 @@
  * BITCASK_IN_USE, while the library's detail line still stands. Returns CLI_FAILED. */
 int cli_tell_in_use(const struct cli_store *store);
 
+/* Where the store is mounted; NULL: nowhere that is seen from here. To be freed. */
+char *cli_mountpoint_of(const char *store);
+
 #endif

@@ -13,66 +13,9 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "in_use.h"
 #include "output.h"
 #include "path.h"
-
-/* ---- where it is mounted ---- */
-
-/* The kernel shows blanks, backslashes and the like as \ooo. */
-static void unescape(char *text)
-{
-    char *to = text;
-
-    for (const char *from = text; *from; to++) {
-        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
-            from[3] <= '7') {
-            *to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
-/* One line of mountinfo: "ID PARENT DEV ROOT MOUNTPOINT OPTIONS [...] - TYPE SOURCE ...". True: a mount of store; then
- * *mountpoint is in line. */
-static bool is_mount_of(char *line, const char *store, char **mountpoint)
-{
-    char *words[5], *rest = strstr(line, " - ");
-    size_t count = 0;
-
-    if (!rest) return false;
-    *rest = '\0';
-    rest += 3;
-    for (char *word; count < 5 && (word = strsep(&line, " ")) != NULL;) words[count++] = word;
-    if (count < 5 || strncmp(rest, "fuse.bitcaskfs ", 15) != 0) return false;
-    rest += 15;
-    rest[strcspn(rest, " \n")] = '\0';
-    unescape(rest);
-    if (strcmp(rest, store) != 0) return false;
-    unescape(words[4]);
-    *mountpoint = words[4];
-    return true;
-}
-
-/* Where the store is mounted, malloc'ed; NULL: nowhere that can be seen from here. */
-static char *find_mount(const char *store)
-{
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    char *resolved = realpath(store, NULL), *line = NULL, *found = NULL, *mountpoint;
-    size_t room = 0;
-
-    while (mounts && resolved && getline(&line, &room, mounts) > 0) {
-        if (!is_mount_of(line, resolved, &mountpoint)) continue;
-        free(found); /* the last one is the one on top */
-        found = strdup(mountpoint);
-    }
-    if (mounts) fclose(mounts);
-    free(line);
-    free(resolved);
-    return found;
-}
 
 /* ---- metrics ---- */
 
@@ -368,7 +311,7 @@ int cli_stats(int argc, char **argv)
         return cli_usage("stats", "stats: --prometheus goes with neither --json nor --segments");
     status = cli_path_parse(argv[optind], argc > optind + 1 ? argv[optind + 1] : "", &path);
     if (status != CLI_OK) return status;
-    survey.mountpoint = find_mount(argv[optind]);
+    survey.mountpoint = cli_mountpoint_of(argv[optind]);
     if (prometheus && survey.mountpoint && ask_daemon(survey.mountpoint, path.full)) {
         status = cli_finish_output(CLI_OK);
         goto out;

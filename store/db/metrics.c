@@ -137,11 +137,8 @@ static void gather_closed(struct survey *survey)
     add_figures(&survey->whole.of, closed);
 }
 
-static void gather_store(struct survey *survey)
+void bc_db_store_stats(struct bitcask *db, bitcask_stats *stats)
 {
-    struct bitcask *db = survey->db;
-    bitcask_stats *stats = &survey->whole.of.stats;
-
     pthread_mutex_lock(&db->nodes_lock);
     stats->partition_opens = db->partition_opens;
     stats->partition_closes = db->partition_closes;
@@ -401,7 +398,7 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags, visitor 
     }
     if (status == BITCASK_OK && survey.failed) status = BITCASK_NO_MEMORY;
     if (status == BITCASK_OK) {
-        if (node->id == BC_ROOT_ID) gather_store(&survey);
+        if (node->id == BC_ROOT_ID) bc_db_store_stats(survey.db, &survey.whole.of.stats);
         if (of_store) {
             pthread_mutex_lock(&node->db->nodes_lock);
             raise_counters(&survey.whole.of, &node->db->told_whole);

@@ -16,6 +16,9 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags,
                         bool (*visit)(void *context, const bitcask_metric *metric), void *context);
 bc_status bc_db_get_health(struct bitcask_partition *node, bitcask_health *health);
 
+/* Fills in what is counted for the whole store alone, and leaves the other members. Takes nodes_lock. */
+void bc_db_store_stats(struct bitcask *db, bitcask_stats *stats);
+
 /* ---- metrics_text.c ---- */
 
 void bc_metric_print(FILE *out, const bitcask_metric *metric, const bitcask_metric *previous);

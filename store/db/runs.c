@@ -37,7 +37,8 @@ bc_status bc_runs_subtract(const struct bc_run *old, size_t old_count, const str
     return BITCASK_OK;
 }
 
-const struct bc_run *bc_runs_find(const struct bc_run *runs, size_t count, uint64_t number)
+/* Place of the first run that ends behind number; count: none does. */
+static size_t place_of(const struct bc_run *runs, size_t count, uint64_t number)
 {
     size_t low = 0, high = count;
 
@@ -49,23 +50,22 @@ const struct bc_run *bc_runs_find(const struct bc_run *runs, size_t count, uint6
         else
             high = middle;
     }
-    return low < count && runs[low].first <= number ? &runs[low] : NULL;
+    return low;
+}
+
+const struct bc_run *bc_runs_find(const struct bc_run *runs, size_t count, uint64_t number)
+{
+    size_t at = place_of(runs, count, number);
+
+    return at < count && runs[at].first <= number ? &runs[at] : NULL;
 }
 
 uint64_t bc_runs_next(const struct bc_run *runs, size_t count, uint64_t number)
 {
-    size_t low = 0, high = count;
+    size_t at = place_of(runs, count, number);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (runs[middle].first + runs[middle].count <= number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == count) return UINT64_MAX;
-    return runs[low].first > number ? runs[low].first : number;
+    if (at == count) return UINT64_MAX;
+    return runs[at].first > number ? runs[at].first : number;
 }
 
 uint64_t bc_runs_bytes(const struct bc_run *runs, size_t count, uint8_t extent_shift, uint64_t size)
@@ -96,22 +96,6 @@ bc_status bc_runs_prepare(struct bc_runs *list, size_t changes)
     return BITCASK_OK;
 }
 
-/* Place of the first run that ends behind number. */
-static size_t place_of(const struct bc_runs *list, uint64_t number)
-{
-    size_t low = 0, high = list->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (list->runs[middle].first + list->runs[middle].count <= number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static void insert(struct bc_runs *list, size_t at, struct bc_run run)
 {
     memmove(&list->runs[at + 1], &list->runs[at], (list->count - at) * sizeof run);
@@ -128,7 +112,7 @@ static void take_out(struct bc_runs *list, size_t at, size_t some)
 void bc_runs_clear(struct bc_runs *list, uint64_t first, uint64_t count)
 {
     uint64_t end = count > UINT64_MAX - first ? UINT64_MAX : first + count;
-    size_t at = place_of(list, first), covered;
+    size_t at = place_of(list->runs, list->count, first), covered;
 
     if (at == list->count || list->runs[at].first >= end) return;
     if (list->runs[at].first < first) {
@@ -161,7 +145,7 @@ void bc_runs_set(struct bc_runs *list, uint64_t first, uint64_t count, uint64_t 
     size_t at;
 
     bc_runs_clear(list, first, count);
-    at = place_of(list, first);
+    at = place_of(list->runs, list->count, first);
     insert(list, at, (struct bc_run){first, count, value_id});
     if (at + 1 < list->count && follows(&list->runs[at], &list->runs[at + 1])) {
         list->runs[at].count += list->runs[at + 1].count;
