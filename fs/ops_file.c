@@ -258,6 +258,13 @@ static bitcask_status seek(struct bcfs *fs, struct bcfs_inode *inode, uint64_t o
     bitcask_status status = BITCASK_OK;
 
     (void)pthread_mutex_lock(&inode->lock);
+    if (inode->control != NULL) {
+        /* Its text is all data. */
+        *found = hole ? inode->size : off;
+        status = off < inode->size ? BITCASK_OK : BITCASK_NOT_FOUND;
+        (void)pthread_mutex_unlock(&inode->lock);
+        return status;
+    }
     *moved = inode->state == BCFS_MOVED && off < inode->size;
     status = bcfs_content_seek(inode, off, hole, found);
     if (inode->dirty == 0 && inode->pending != NULL && !inode->busy) bcfs_pending_rest(fs, inode);
@@ -275,8 +282,8 @@ void bcfs_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
     bool moved = false;
 
     (void)info;
-    if (fs->options.writeback || inode->dir != NULL || inode->control != NULL) {
-        /* With writeback the kernel alone knows where the file ends; without an answer it goes by that. */
+    if (fs->options.writeback) {
+        /* The kernel alone knows where the file ends; without an answer it goes by that, and never asks again. */
         (void)fuse_reply_err(req, ENOSYS);
     } else if (whence != SEEK_DATA && whence != SEEK_HOLE) {
         (void)fuse_reply_err(req, EINVAL);

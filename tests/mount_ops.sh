@@ -103,6 +103,8 @@ sparse_files() {
     printf end | dd of=sparse bs=1 seek=$(((1 << 44) - 3)) conv=notrunc status=none
     equal "the last bytes" end "$(tail -c 3 sparse)"
     cmp -n 4000000 "$plain" sparse
+    # One that is not answered would be the last one that the kernel asks.
+    equal "seek in a control file" 3 "$("$TOOL" seek-data "$MNT/.bitcask/control" 3)"
     equal "seek to data" $(((1 << 44) - (1 << 18))) "$("$TOOL" seek-data sparse 5000000)"
     equal "seek to a hole" 600000000000 "$("$TOOL" seek-hole sparse 600000000000)"
     refused "Operation not supported" fallocate -c -o 0 -l 4096 sparse
