@@ -294,11 +294,11 @@ bitcask_status bitcask_reserve(bitcask_partition *partition, uint64_t bytes)
     ENTER();
     bc_status status = bc_node_pin(partition, &instance);
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     status = bc_partition_writable(instance);
     if (status == BITCASK_OK) status = bc_partition_make_ready(instance, bytes, false);
     if (status == BITCASK_OK) instance->reserved += bytes;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(partition);
     return status;
 }
@@ -308,9 +308,9 @@ void bitcask_unreserve(bitcask_partition *partition, uint64_t bytes)
     struct bc_partition *instance = bc_node_pin_if_open(partition);
 
     if (!instance) return;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     instance->reserved -= bytes < instance->reserved ? bytes : instance->reserved;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(partition);
 }
 

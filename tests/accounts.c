@@ -54,13 +54,13 @@ bool accounts_agree(struct bc_partition *instance)
     struct recount recount = {.instance = instance};
     bool same;
 
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     recount.bytes = calloc(instance->slot_count + 1, sizeof *recount.bytes);
     recount.keys = calloc(instance->slot_count + 1, sizeof *recount.keys);
     if (!recount.bytes || !recount.keys) exit(99);
     bc_index_walk(instance->index, BC_SEEK_GE, "", 0, SIZE_MAX, count_entry, &recount);
     same = compare(instance, &recount);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     free(recount.bytes);
     free(recount.keys);
     return same;

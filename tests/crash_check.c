@@ -276,11 +276,11 @@ static void check_inodes(struct check *check)
     if (bc_verify_links(db, &verify) != BITCASK_OK || result.damage > 0)
         complain(check, "%llu names or inodes do not agree", (unsigned long long)result.damage);
     if (bc_node_pin(db->inodes, &inodes) != BITCASK_OK) return;
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock_soon(&inodes->write_lock);
     size_t before = bc_index_count(inodes->index);
     bc_partition_drop_unmapped(inodes);
     size_t after = bc_index_count(inodes->index);
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     bc_node_unpin(db->inodes);
     if (before != after) complain(check, "%zu extents are kept that nothing maps", before - after);
 }

@@ -364,9 +364,9 @@ static void end_maintenance(struct world *world, struct bc_partition *instance, 
 
 static bc_status rotate(struct bc_partition *instance)
 {
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     bc_status status = instance->active ? bc_partition_rotate(instance) : BITCASK_OK;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return status;
 }
 

@@ -18,10 +18,10 @@ bitcask_status merging_rotate(bitcask_partition *partition)
     bc_status status = bc_node_pin(partition, &instance);
 
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     if (instance->active && instance->active->end > instance->active->header_size)
         status = bc_partition_rotate(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(partition);
     return status;
 }
@@ -38,9 +38,9 @@ bitcask_status merging_all(bitcask_partition *partition, enum bc_merge_kind kind
     if (status != BITCASK_OK) return status;
     if (bc_merge_wants_rotation(instance, kind)) status = merging_rotate(partition);
     /* What is sealed meanwhile is for another time: beside a fast writer it would never end. */
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     end_id = instance->active ? instance->active->segment_id : instance->next_segment_id;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     while (status == BITCASK_OK) {
         bc_merge_plan(instance, kind, from_id, &run);
         if (run.segments == 0 || run.first_id >= end_id) break;

@@ -19,10 +19,10 @@
 static bc_status rotate(struct bc_partition *instance)
 {
     bc_status status = BITCASK_OK;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     if (instance->active && instance->active->end > instance->active->header_size)
         status = bc_partition_rotate(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return status;
 }
 
@@ -185,9 +185,9 @@ bool model_accounts_agree(struct model_run *run)
         if (!handle) return false;
         CHECK(BITCASK_OK, bc_node_pin(handle, &instance));
         bool agree = accounts_agree(instance), whole = instance->damaged_regions == 0;
-        pthread_mutex_lock(&instance->write_lock); /* the store's thread may be saving one */
+        bc_fair_lock_soon(&instance->write_lock); /* the store's thread may be saving one */
         run->checkpoint_loads += instance->checkpoint.id != 0;
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
         bc_node_unpin(handle);
         if (!whole) fprintf(stderr, "model: something is taken for damage\n");
         if (!agree || !whole) return false;

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/crc.h"
+#include "base/fair_lock.h"
 #include "base/status.h"
 
 static void every_status_has_a_text_of_its_own(void)
@@ -182,6 +183,40 @@ static void crc_of_more_than_4_gib(void)
     CU_ASSERT_EQUAL(munmap(zeros, size), 0);
 }
 
+static struct bc_fair_lock fair;
+static bool guest_had_it; /* guarded by fair */
+
+static void *come_seldom(void *unused)
+{
+    (void)unused;
+    bc_fair_lock_soon(&fair);
+    guest_had_it = true;
+    bc_fair_unlock(&fair);
+    return NULL;
+}
+
+/* With a plain mutex the one who unlocks is the first to lock again, nearly always. */
+static void who_waits_for_a_fair_lock_has_it_before_the_next_of_who_comes_often(void)
+{
+    unsigned overtaken = 0;
+
+    CU_ASSERT_EQUAL_FATAL(bc_fair_lock_init(&fair), 0);
+    for (unsigned round = 0; round < 200; round++) {
+        pthread_t guest;
+        bc_fair_lock(&fair);
+        guest_had_it = false;
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&guest, NULL, come_seldom, NULL), 0);
+        while (pthread_mutex_trylock(&fair.door) == 0) pthread_mutex_unlock(&fair.door); /* until it is at the door */
+        bc_fair_unlock(&fair);
+        bc_fair_lock(&fair);
+        overtaken += !guest_had_it;
+        bc_fair_unlock(&fair);
+        pthread_join(guest, NULL);
+    }
+    CU_ASSERT_EQUAL(overtaken, 0);
+    bc_fair_lock_destroy(&fair);
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -197,6 +232,8 @@ int main(void)
         {"CRC of known vectors", crc_of_known_vectors},
         {"CRC goes on from any cut", crc_goes_on_from_any_cut},
         {"CRC of more than 4 GiB", crc_of_more_than_4_gib},
+        {"who waits for a fair lock has it before the next of who comes often",
+         who_waits_for_a_fair_lock_has_it_before_the_next_of_who_comes_often},
         CU_TEST_INFO_NULL,
     };
     return unit_run("base", tests);

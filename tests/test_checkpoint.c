@@ -70,9 +70,9 @@ static void attributes_partitions_and_internal_keys_come_back(void)
     EXPECT(BITCASK_OK, bitcask_partition_create(saved_root, "sub", 3, &attrs, 0, &sub));
     EXPECT(BITCASK_OK, put_text(sub, "below", "y", 0));
     EXPECT(BITCASK_OK, bc_node_pin(saved_root, &instance));
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     EXPECT(BITCASK_OK, bc_partition_append(instance, &write, 1, true, 0));
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(saved_root);
     EXPECT(BITCASK_OK, bitcask_stat(saved_root, "with", 4, &before));
     bitcask_partition_close(&sub);

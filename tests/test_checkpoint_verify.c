@@ -72,7 +72,7 @@ static void verify_finds_keys_that_are_wrong_in_it(void)
         name_size = book_key(way == 2 ? 25 : 5, name);
         EXPECT(BITCASK_OK, bc_node_pin(saved_root, &instance));
         struct bc_entry entry, other;
-        pthread_mutex_lock(&instance->write_lock);
+        bc_fair_lock_soon(&instance->write_lock);
         if (way < 2) EXPECT(BITCASK_OK, bc_index_remove(instance->index, name, name_size, &entry));
         if (way > 0) {
             char five[20];
@@ -81,12 +81,12 @@ static void verify_finds_keys_that_are_wrong_in_it(void)
             other.version++;
             EXPECT(BITCASK_OK, bc_index_put(instance->index, name, name_size, &other, &had, NULL));
         }
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
         EXPECT(BITCASK_OK, saved_save(saved_root)); /* lacks a key; has one that is different; has one too many */
-        pthread_mutex_lock(&instance->write_lock);
+        bc_fair_lock_soon(&instance->write_lock);
         if (way > 0) EXPECT(BITCASK_OK, bc_index_remove(instance->index, name, name_size, NULL));
         if (way < 2) EXPECT(BITCASK_OK, bc_index_put(instance->index, name, name_size, &entry, &had, NULL));
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
         bc_node_unpin(saved_root);
         EXPECT(BITCASK_OK, findings_verify(saved_root, &told));
         CU_ASSERT_EQUAL(told.result.damage, 0);

@@ -342,9 +342,9 @@ static void uncommitted_extents_go_with_a_reopen(void)
             .key = key, .key_size = sizeof key, .flags = BC_RECORD_EXTENT, .value = "lost", .value_size = 4};
         bc_extent_key(77, 3, key);
         EXPECT(BITCASK_OK, bc_node_pin(store.db->inodes, &inodes));
-        pthread_mutex_lock(&inodes->write_lock);
+        bc_fair_lock_soon(&inodes->write_lock);
         EXPECT(BITCASK_OK, bc_partition_append(inodes, &write, 1, true, 0));
-        pthread_mutex_unlock(&inodes->write_lock);
+        bc_fair_unlock(&inodes->write_lock);
         bc_node_unpin(store.db->inodes);
         size_t before = count_keys(store.db, 'E');
         if (round == 1) EXPECT(BITCASK_OK, put_pattern(store.root, "k", 100000, 1));
@@ -364,9 +364,9 @@ static void meddle(bitcask *db, const struct bc_write *given)
     struct bc_write write = *given;
     struct bc_partition *inodes;
     EXPECT(BITCASK_OK, bc_node_pin(db->inodes, &inodes));
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock_soon(&inodes->write_lock);
     EXPECT(BITCASK_OK, bc_partition_append(inodes, &write, 1, true, 0));
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     bc_node_unpin(db->inodes);
 }
 
@@ -405,12 +405,12 @@ static void verify_finds_what_does_not_agree(void)
     size_t size = 2, got;
     EXPECT(BITCASK_OK, bitcask_pin(store.root, "c", 1, &value));
     struct bc_run run = {.count = 1};
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock_soon(&inodes->write_lock);
     /* Those of a and b are still there: their inodes were pushed aside without a word. */
     while (bc_index_seek(inodes->index, BC_SEEK_GT, extent, size, extent, &size, NULL) == BITCASK_OK)
         if (bc_is_extent_key(extent, size, &run.value_id, &run.first) && run.first == 5)
             bc_partition_forget_extents(inodes, &run, 1);
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     bc_node_unpin(store.db->inodes);
     CU_ASSERT_EQUAL(damage_found(store.db, store.root), 3);
     uint8_t buffer[4096];

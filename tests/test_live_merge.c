@@ -252,10 +252,10 @@ static void *browser_main(void *argument)
 static bc_status rotate(struct bc_partition *instance)
 {
     bc_status status = BITCASK_OK;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     if (instance->active && instance->active->end > instance->active->header_size)
         status = bc_partition_rotate(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return status;
 }
 

@@ -324,9 +324,9 @@ static void records_of_a_failed_append_stay_away(void)
     for (int i = 0; i < 4; i++)
         writes[i] = (struct bc_write){.key = keys[i], .key_size = 1, .value = "v", .value_size = 1};
     bc_sim_fail(sim, BC_SIM_MAP_WRITE, 1, EIO, false);
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     EXPECT(BITCASK_IO, bc_partition_append(instance, writes, 4, true, 0));
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     EXPECT(BITCASK_OK, put_sized(root, "e", 1, 'e'));
     CU_ASSERT_STRING_EQUAL(get_text(root, "b"), "-");
     for (uint64_t seed = 0; seed < 100; seed++) {

@@ -55,9 +55,9 @@ static struct bc_partition *pin(void)
 static void rotate(void)
 {
     struct bc_partition *instance = pin();
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     EXPECT(BITCASK_OK, bc_partition_rotate(instance));
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(root);
 }
 

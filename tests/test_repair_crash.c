@@ -77,9 +77,9 @@ static void seal(bitcask_partition *partition)
 {
     struct bc_partition *instance;
     EXPECT(BITCASK_OK, bc_node_pin(partition, &instance));
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     EXPECT(BITCASK_OK, bc_partition_rotate(instance));
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(partition);
 }
 

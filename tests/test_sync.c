@@ -354,12 +354,12 @@ static void sync_begun_before_another_failed_does_not_succeed(void)
     begin(BITCASK_SYNC_OS);
     EXPECT(BITCASK_OK, put_text(root, "k", "v", 0));
     EXPECT(BITCASK_OK, bc_node_pin(root, &waiter.instance));
-    pthread_mutex_lock(&waiter.instance->write_lock);
+    bc_fair_lock_soon(&waiter.instance->write_lock);
     if (pthread_create(&thread, NULL, wait_for_sync, &waiter) != 0) exit(99);
     nanosleep(&(struct timespec){0, 50000000}, NULL); /* to the write lock */
     bc_sim_fail(sim, BC_SIM_FDATASYNC, 1, EIO, false);
     EXPECT(BITCASK_IO, bc_partition_sync_locked(waiter.instance));
-    pthread_mutex_unlock(&waiter.instance->write_lock);
+    bc_fair_unlock(&waiter.instance->write_lock);
     pthread_join(thread, NULL);
     EXPECT(BITCASK_POISONED, waiter.status);
     bc_node_unpin(root);

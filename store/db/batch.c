@@ -137,13 +137,13 @@ bc_status bc_batch_commit(struct bitcask_batch *batch, unsigned flags, uint64_t 
         batch->writes[i].key = batch->keys.data + at;
         at += batch->writes[i].key_size;
     }
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     status = bc_partition_writable(instance);
     if (status == BITCASK_OK) change = concerns_inodes(batch, instance);
     if (status == BITCASK_OK && !change) status = select_writes(batch, instance, writes, origin, &count);
     if (status == BITCASK_OK && !change) status = bc_partition_append(instance, writes, count, false, reserved);
     position = bc_partition_position(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     if (status != BITCASK_OK || change) {
         bc_node_unpin(batch->node);
         if (status == BITCASK_OK) status = commit_change(batch, flags, reserved, versions);

@@ -66,14 +66,14 @@ static bool has_value(const struct bc_name_op *op)
 /* The locks of the directory and of partition 1, which are one where the names are numbers of files. */
 static void lock_both(const struct names *names, struct bc_partition *instance)
 {
-    pthread_mutex_lock(&instance->write_lock);
-    if (instance != names->inodes) pthread_mutex_lock(&names->inodes->write_lock);
+    bc_fair_lock(&instance->write_lock);
+    if (instance != names->inodes) bc_fair_lock(&names->inodes->write_lock);
 }
 
 static void unlock_both(const struct names *names, struct bc_partition *instance)
 {
-    if (instance != names->inodes) pthread_mutex_unlock(&names->inodes->write_lock);
-    pthread_mutex_unlock(&instance->write_lock);
+    if (instance != names->inodes) bc_fair_unlock(&names->inodes->write_lock);
+    bc_fair_unlock(&instance->write_lock);
 }
 
 /* Of operations on one name the last one counts; a deletion among the others parts it from what was there. */
@@ -121,8 +121,8 @@ static bc_status move_room(struct names *names)
     }
     status = bc_node_pin(names->node, &instance);
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
-    pthread_mutex_lock(&names->inodes->write_lock);
+    bc_fair_lock(&instance->write_lock);
+    bc_fair_lock(&names->inodes->write_lock);
     names->taken = names->count == 1 || reserved < bound ? reserved : bound;
     if (names->taken > instance->reserved) names->taken = instance->reserved;
     instance->reserved -= names->taken;
@@ -130,18 +130,18 @@ static bc_status move_room(struct names *names)
     if (status == BITCASK_OK) status = bc_partition_writable(names->inodes);
     if (status == BITCASK_OK) status = bc_partition_make_ready(names->inodes, bound, false);
     if (status == BITCASK_OK) names->inodes->reserved += names->room = bound;
-    pthread_mutex_unlock(&names->inodes->write_lock);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&names->inodes->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(names->node);
     return status;
 }
 
 static void give_up_room(struct names *names)
 {
-    pthread_mutex_lock(&names->inodes->write_lock);
+    bc_fair_lock(&names->inodes->write_lock);
     names->inodes->reserved -= names->room;
     names->room = 0;
-    pthread_mutex_unlock(&names->inodes->write_lock);
+    bc_fair_unlock(&names->inodes->write_lock);
 }
 
 /* After a failure: what was reserved in the partition is so again, as far as there still is room. */
@@ -150,10 +150,10 @@ static void give_room_back(struct names *names)
     struct bc_partition *instance;
 
     if (names->taken == 0 || bc_node_pin(names->node, &instance) != BITCASK_OK) return;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     if (instance->active) (void)bc_partition_make_room(instance, names->taken, false);
     instance->reserved += names->taken;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(names->node);
 }
 
@@ -450,13 +450,13 @@ static bc_status settle(struct bitcask_partition *node, const void *key, size_t 
     status = bc_node_pin(node, &instance);
     if (status == BITCASK_OK) {
         /* Who takes an inode away holds this lock until the name has gone too. */
-        pthread_mutex_lock(&instance->write_lock);
+        bc_fair_lock(&instance->write_lock);
         bc_inode_key(ino, inode_key);
         if (bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK && (entry.flags & BC_ENTRY_LINK) &&
             entry.child_id == ino &&
             bc_index_get(inodes->index, inode_key, sizeof inode_key, NULL) == BITCASK_NOT_FOUND)
             status = bc_no_inode(instance, ino);
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
         bc_node_unpin(node);
     }
     bc_node_unpin(db->inodes);
@@ -553,8 +553,8 @@ bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, siz
         bc_node_unpin(db->inodes);
         return status;
     }
-    pthread_mutex_lock(&instance->write_lock);
-    if (instance != inodes) pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock(&instance->write_lock);
+    if (instance != inodes) bc_fair_lock(&inodes->write_lock);
     status = find_link(node, instance, key, key_size, &ino);
     if (status == BITCASK_OK) status = bc_inode_load(inodes, ino, &inode);
     if (status == BITCASK_NOT_FOUND && ino != 0 && instance != inodes) status = bc_no_inode(instance, ino);
@@ -563,8 +563,8 @@ bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, siz
         status = bc_inode_put(db, inodes, &inode, version);
     }
     bc_inode_release(&inode);
-    if (instance != inodes) pthread_mutex_unlock(&inodes->write_lock);
-    pthread_mutex_unlock(&instance->write_lock);
+    if (instance != inodes) bc_fair_unlock(&inodes->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(node);
     bc_node_unpin(db->inodes);
     return status == BITCASK_OK ? bc_node_end_write(node, flags) : status;

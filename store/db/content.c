@@ -42,9 +42,9 @@ bc_status bc_extents_append(struct bc_partition *inodes, const struct bc_extent 
         }
         used = bc_writes_bound(writes, n);
         if (used > *room) used = *room;
-        pthread_mutex_lock(&inodes->write_lock);
+        bc_fair_lock(&inodes->write_lock);
         status = bc_partition_append(inodes, writes, n, true, used);
-        pthread_mutex_unlock(&inodes->write_lock);
+        bc_fair_unlock(&inodes->write_lock);
         if (status == BITCASK_OK) *room -= used;
     }
     return status;
@@ -86,9 +86,9 @@ bc_status bc_content_write(struct bitcask *db, struct bc_partition *inodes, cons
 void bc_content_release(struct bc_partition *inodes, struct bc_content *content)
 {
     if (content->written) {
-        pthread_mutex_lock(&inodes->write_lock);
+        bc_fair_lock(&inodes->write_lock);
         bc_partition_forget_extents(inodes, content->runs, content->run_count);
-        pthread_mutex_unlock(&inodes->write_lock);
+        bc_fair_unlock(&inodes->write_lock);
     }
     free(content->runs);
     *content = (struct bc_content){0};

@@ -163,9 +163,9 @@ static bc_status end_session(struct bitcask *db)
     }
     status = bc_node_pin(db->inodes, &inodes);
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock_soon(&inodes->write_lock);
     status = bc_partition_append(inodes, &write, 1, true, 0);
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     bc_node_unpin(db->inodes);
     return status;
 }

@@ -30,9 +30,9 @@ bc_status bc_node_sync_path(struct bitcask_partition *node)
         status = bc_node_pin_for_sync(at, &instance);
         if (status == BITCASK_OK && instance) {
             uint64_t position;
-            pthread_mutex_lock(&instance->write_lock);
+            bc_fair_lock_soon(&instance->write_lock);
             position = instance->directory_position;
-            pthread_mutex_unlock(&instance->write_lock);
+            bc_fair_unlock(&instance->write_lock);
             status = bc_partition_sync_to(instance, position);
             bc_node_unpin(at);
         }

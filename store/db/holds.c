@@ -57,9 +57,9 @@ void bc_hold_drop(struct bitcask *db, uint64_t ino)
     }
     pthread_mutex_unlock(&db->holds_lock);
     if (last && last->gone_count > 0) {
-        pthread_mutex_lock(&inodes->write_lock);
+        bc_fair_lock(&inodes->write_lock);
         bc_partition_forget_extents(inodes, last->gone, last->gone_count);
-        pthread_mutex_unlock(&inodes->write_lock);
+        bc_fair_unlock(&inodes->write_lock);
     }
     if (last) free(last->gone);
     free(last);
@@ -101,9 +101,9 @@ void bc_hold_settle(struct bitcask *db, struct bc_partition *inodes, uint64_t in
     }
     pthread_mutex_unlock(&db->holds_lock);
     if (count > 0) {
-        pthread_mutex_lock(&inodes->write_lock);
+        bc_fair_lock(&inodes->write_lock);
         bc_partition_forget_extents(inodes, gone, count);
-        pthread_mutex_unlock(&inodes->write_lock);
+        bc_fair_unlock(&inodes->write_lock);
     }
     free(gone);
 }

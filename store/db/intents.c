@@ -28,9 +28,9 @@ static bc_status strike_one(struct bitcask *db, uint64_t id)
 
     if (status != BITCASK_OK) return status;
     intent_key(id, key);
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock(&inodes->write_lock);
     status = bc_partition_append(inodes, &write, 1, true, 0);
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     bc_node_unpin(db->inodes);
     return status;
 }
@@ -251,9 +251,9 @@ bc_status bc_intents_apply(struct bitcask *db, struct bc_partition *instance)
         count++;
     }
     if (status == BITCASK_OK && count > 0) {
-        pthread_mutex_lock(&instance->write_lock);
+        bc_fair_lock(&instance->write_lock);
         status = bc_partition_redo(instance, writes, count);
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
     }
     free(writes);
     return status;

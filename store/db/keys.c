@@ -81,7 +81,7 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
         return change(node, &write, value, value_size, options, version);
     status = bc_node_pin(node, &instance);
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     present = bc_index_get(instance->index, key, key_size, &entry) == BITCASK_OK;
     link = entry.flags & BC_ENTRY_LINK;
     status = link ? BITCASK_OK
@@ -89,7 +89,7 @@ bc_status bc_node_put(struct bitcask_partition *node, const void *key, size_t ke
     if (status == BITCASK_OK && !link)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
     position = bc_partition_position(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     if (status != BITCASK_OK || link) {
         bc_node_unpin(node);
         return status == BITCASK_OK ? change(node, &write, value, value_size, options, version) : status;
@@ -109,7 +109,7 @@ bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t
     bc_status status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     status = bc_index_get(instance->index, key, key_size, &entry);
     link = entry.flags & BC_ENTRY_LINK;
     if (status == BITCASK_OK && !link)
@@ -117,7 +117,7 @@ bc_status bc_node_delete(struct bitcask_partition *node, const void *key, size_t
     if (status == BITCASK_OK && !link)
         status = bc_partition_append(instance, &write, 1, true, options ? options->reserved : 0);
     position = bc_partition_position(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     if (status != BITCASK_OK || link) {
         bc_node_unpin(node);
         return status == BITCASK_OK ? change(node, &write, NULL, 0, options, NULL) : status;
@@ -138,7 +138,7 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
     status = bc_node_pin(node, &instance);
 
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock(&instance->write_lock);
     status = bc_partition_pin(instance, key, key_size, &value);
     link = status == BITCASK_OK && (value->entry.flags & BC_ENTRY_LINK);
     if (status == BITCASK_OK && !link) {
@@ -154,7 +154,7 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
         if (status == BITCASK_OK && (write.flags & BC_RECORD_PARTITION))
             instance->directory_position = bc_partition_position(instance);
     }
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     bc_value_close(&value);
     bc_node_unpin(node);
     if (status != BITCASK_OK) return status;

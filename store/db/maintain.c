@@ -153,10 +153,10 @@ static uint64_t count_damaged(struct bc_partition *instance)
 {
     uint64_t count = 0;
 
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     for (uint32_t i = 0; i < instance->slot_count; i++)
         if (instance->slots[i].segment && instance->slots[i].damaged) count++;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return count;
 }
 
@@ -165,11 +165,11 @@ static bc_status seal(struct bc_partition *instance)
 {
     bc_status status;
 
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     status = bc_partition_writable(instance);
     if (status == BITCASK_OK && instance->active && instance->active->end > instance->active->header_size)
         status = bc_partition_rotate(instance);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return status;
 }
 
@@ -178,9 +178,9 @@ static uint32_t first_unsealed(struct bc_partition *instance)
 {
     uint32_t id;
 
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     id = instance->active ? instance->active->segment_id : instance->next_segment_id;
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     return id;
 }
 

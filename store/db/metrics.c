@@ -441,11 +441,11 @@ static void check_up(void *context, struct bitcask_partition *node, struct bc_pa
     if (node->id == BC_INODES_ID ? checkup->top->id != BC_ROOT_ID
                                  : node != checkup->top && !bc_node_is_below(node, checkup->top))
         return;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     damaged = instance->damaged_regions > 0;
     for (uint32_t i = 0; i < instance->slot_count; i++)
         damaged = damaged || (instance->slots[i].segment && instance->slots[i].damaged);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     if (damaged) note(&checkup->health->damaged, checkup->health->damaged_path, node);
     if (atomic_load(&instance->poisoned)) note(&checkup->health->poisoned, checkup->health->poisoned_path, node);
 }

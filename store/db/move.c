@@ -172,12 +172,12 @@ static int by_id(const void *a, const void *b)
 void bc_moves_lock(struct bc_partition **instances, size_t count)
 {
     qsort(instances, count, sizeof(struct bc_partition *), by_id);
-    for (size_t i = 0; i < count; i++) pthread_mutex_lock(&instances[i]->write_lock);
+    for (size_t i = 0; i < count; i++) bc_fair_lock(&instances[i]->write_lock);
 }
 
 void bc_moves_unlock(struct bc_partition **instances, size_t count)
 {
-    for (size_t i = count; i > 0; i--) pthread_mutex_unlock(&instances[i - 1]->write_lock);
+    for (size_t i = count; i > 0; i--) bc_fair_unlock(&instances[i - 1]->write_lock);
 }
 
 /* ---- within a partition ---- */

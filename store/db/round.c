@@ -157,7 +157,7 @@ bc_status bc_round_lock(struct bc_round *round)
         if (instance->directory_position > bc_partition_synced(instance)) status = bc_partition_sync_locked(instance);
         round->sides[i].last_version = instance->last_version;
     }
-    pthread_mutex_lock(&round->inodes->write_lock);
+    bc_fair_lock(&round->inodes->write_lock);
     round->is_locked = true;
     return status;
 }
@@ -170,7 +170,7 @@ void bc_round_end(struct bc_round **pointer)
     *pointer = NULL;
     if (round->is_locked) {
         for (size_t i = 0; i < round->side_count; i++) round->sides[i].instance->reserved -= round->sides[i].room;
-        pthread_mutex_unlock(&round->inodes->write_lock);
+        bc_fair_unlock(&round->inodes->write_lock);
         bc_moves_unlock(round->locked, round->side_count);
     }
     bc_node_unpin(round->db->inodes);

@@ -20,9 +20,9 @@ bc_status bc_tree_note_session(struct bitcask *db)
     if (db->session_noted) return BITCASK_OK;
     status = bc_node_pin(db->inodes, &instance);
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&instance->write_lock);
+    bc_fair_lock_soon(&instance->write_lock);
     status = bc_partition_append(instance, &write, 1, true, 0);
-    pthread_mutex_unlock(&instance->write_lock);
+    bc_fair_unlock(&instance->write_lock);
     /* Durable before the first directory that might be left behind: only then is it looked for after a crash. */
     if (status == BITCASK_OK) status = bc_partition_sync_to(instance, bc_partition_appended(instance));
     bc_node_unpin(db->inodes);
@@ -63,11 +63,11 @@ bc_status bc_tree_create(struct bitcask_partition *parent, const void *name, siz
         bc_put_u64(value, id);
         write.value = value;
         write.value_size = sizeof value;
-        pthread_mutex_lock(&instance->write_lock);
+        bc_fair_lock_soon(&instance->write_lock);
         if (bc_index_get(instance->index, name, name_size, &entry) == BITCASK_OK) status = BITCASK_EXISTS;
         if (status == BITCASK_OK) status = bc_partition_append(instance, &write, 1, true, 0);
         if (status == BITCASK_OK) instance->directory_position = bc_partition_position(instance);
-        pthread_mutex_unlock(&instance->write_lock);
+        bc_fair_unlock(&instance->write_lock);
         bc_node_unpin(parent);
     }
     if (status == BITCASK_OK && node) status = bc_node_get(db, id, parent, name, name_size, node);
@@ -189,16 +189,16 @@ static bc_status append_drop(struct bc_partition *instance, struct bc_partition 
     bool child_first = child->id < instance->id;
     bc_status status;
 
-    pthread_mutex_lock(child_first ? &child->write_lock : &instance->write_lock);
-    pthread_mutex_lock(child_first ? &instance->write_lock : &child->write_lock);
+    bc_fair_lock_soon(child_first ? &child->write_lock : &instance->write_lock);
+    bc_fair_lock_soon(child_first ? &instance->write_lock : &child->write_lock);
     status = bc_partition_check_empty(child);
     if (status == BITCASK_OK) status = bc_partition_append(instance, &write, 1, true, 0);
     if (status == BITCASK_OK) {
         instance->directory_position = bc_partition_position(instance);
         child->dropped = true;
     }
-    pthread_mutex_unlock(&instance->write_lock);
-    pthread_mutex_unlock(&child->write_lock);
+    bc_fair_unlock(&instance->write_lock);
+    bc_fair_unlock(&child->write_lock);
     return status;
 }
 

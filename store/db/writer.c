@@ -22,11 +22,11 @@ static bc_status take_some(struct bc_partition *inodes, uint64_t bytes)
 {
     bc_status status;
 
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock(&inodes->write_lock);
     status = bc_partition_writable(inodes);
     if (status == BITCASK_OK) status = bc_partition_make_ready(inodes, bytes, false);
     if (status == BITCASK_OK) inodes->reserved += bytes;
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
     return status;
 }
 
@@ -52,9 +52,9 @@ void bc_writer_give_room(struct bitcask_writer *writer, uint64_t bytes)
     struct bc_partition *inodes = writer->inodes;
 
     if (bytes == 0) return;
-    pthread_mutex_lock(&inodes->write_lock);
+    bc_fair_lock(&inodes->write_lock);
     inodes->reserved -= bytes < inodes->reserved ? bytes : inodes->reserved;
-    pthread_mutex_unlock(&inodes->write_lock);
+    bc_fair_unlock(&inodes->write_lock);
 }
 
 /* Room for the record, whose map may have become longer by `runs`. */
@@ -82,9 +82,9 @@ static bool is_own_id(const struct bitcask_writer *writer, uint64_t value_id)
 
 static void forget_runs(struct bitcask_writer *writer, const struct bc_run *runs, size_t count)
 {
-    pthread_mutex_lock(&writer->inodes->write_lock);
+    bc_fair_lock(&writer->inodes->write_lock);
     bc_partition_forget_extents(writer->inodes, runs, count);
-    pthread_mutex_unlock(&writer->inodes->write_lock);
+    bc_fair_unlock(&writer->inodes->write_lock);
 }
 
 void bc_writer_forget(struct bitcask_writer *writer, uint64_t first, uint64_t count)

@@ -139,10 +139,10 @@ static bc_status write_blocks(struct saving *saving, struct bc_checkpoint_writer
 
     while (status == BITCASK_OK) {
         bc_buffer_reset(&block);
-        pthread_mutex_lock(&partition->write_lock);
+        bc_fair_lock_soon(&partition->write_lock);
         saving->nothing = partition->dropped;
         if (!saving->nothing) status = bc_image_next(partition->index, &cursor, &block, add_up, saving);
-        pthread_mutex_unlock(&partition->write_lock);
+        bc_fair_unlock(&partition->write_lock);
         if (saving->nothing) break; /* somebody waits for it to be let go */
         if (status == BITCASK_OK && saving->no_memory) status = BITCASK_NO_MEMORY;
         if (status == BITCASK_OK) status = bc_checkpoint_writer_add(writer, block.data, block.size);
@@ -191,9 +191,9 @@ static bc_status write_all(struct saving *saving, struct bc_checkpoint_writer **
     bc_status status = write_blocks(saving, *writer);
 
     if (status != BITCASK_OK || saving->nothing) return status;
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = note_end(saving);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status != BITCASK_OK || saving->nothing) return status;
     /* The log first: else a power cut could leave the checkpoint, and of the log that it says is durable a part that is
      * torn. That would be taken for damage, since nothing in front of the end is ever cut off. */
@@ -220,7 +220,7 @@ static void note_saved(struct saving *saving, bool saved, uint64_t id, uint64_t 
     struct bc_partition *partition = saving->partition;
     struct bc_checkpoint_state *state = &partition->checkpoint;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     if (saved) {
         state->id = id;
         state->bytes = bytes;
@@ -229,7 +229,7 @@ static void note_saved(struct saving *saving, bool saved, uint64_t id, uint64_t 
     /* Also after a failure: what fails now, on a full disk, is not tried again at once. */
     bc_checkpoint_set_due(partition, (int64_t)(partition->position_base + bc_partition_log_end(partition)));
     if (saved) bc_checkpoint_set_due(partition, state->from);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
 }
 
 bc_status bc_checkpoint_save(struct bc_partition *partition)
@@ -240,9 +240,9 @@ bc_status bc_checkpoint_save(struct bc_partition *partition)
     bool saved;
     bc_status status;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = note_tail(&saving);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status == BITCASK_OK && !saving.nothing)
         status = bc_checkpoint_writer_open(partition->env->io, partition->dir_fd, &writer);
     if (writer) status = write_all(&saving, &writer, &id, &bytes);
@@ -287,9 +287,9 @@ void bc_checkpoint_if_due(struct bc_partition *partition)
     bool due;
 
     if (!partition->env->hints_wanted) return; /* nobody comes by: at close, then */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     due = (int64_t)bc_partition_position(partition) >= atomic_load(&partition->checkpoint.due);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (due) save_and_log(partition);
 }
 
@@ -303,11 +303,11 @@ void bc_checkpoint_after_merge(struct bc_partition *partition, uint64_t written)
 {
     struct bc_checkpoint_state *state = &partition->checkpoint;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     state->id = 0;
     state->from -= (int64_t)written;
     bc_checkpoint_set_due(partition, state->from);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     /* Not synced: it names generations that are gone, so that it serves nobody who finds it after a power cut, or only
      * where the merge has not come to pass either. */
     (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_CHECKPOINT_NAME);

@@ -228,8 +228,8 @@ bc_status bc_partition_warm(struct bc_partition *partition)
     bc_status status = BITCASK_OK;
 
     if (!atomic_load_explicit(&partition->cold, memory_order_acquire)) return BITCASK_OK;
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = bc_partition_warm_locked(partition);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return status;
 }

@@ -196,14 +196,14 @@ bc_status bc_partition_hint_slot(struct bc_partition *partition, uint32_t slot)
     uint64_t bytes = 0, tombstone_bytes = 0;
     bc_status status;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     segment = bc_segment_ref(partition->slots[slot].segment);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     /* Without the lock: it takes its time, and files_lock keeps the segment in its place. */
     status = make_hint(partition, segment, segment->end, &bytes, &tombstone_bytes);
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     tell_slot(partition, slot, status, bytes, tombstone_bytes);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     bc_segment_unref(&segment);
     return status;
 }
@@ -231,14 +231,14 @@ static bool next_without_hint(struct bc_partition *partition, uint32_t *slot)
     bool found = false;
 
     /* write_lock: rotation makes a sealed segment of the active one. */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     for (; !found && *slot < partition->slot_count; ++*slot) {
         const struct bc_slot *place = &partition->slots[*slot];
         found = place->segment && !place->segment->memory && place->segment != partition->active &&
                 place->hint_bytes == 0 && !place->damaged;
         if (found) break;
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return found;
 }
 

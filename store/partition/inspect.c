@@ -37,13 +37,13 @@ bc_status bc_partition_segments(struct bc_partition *partition,
     size_t count = 0;
 
     /* Copied first: visit may take its time, and nobody should wait for it. */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     list = malloc((partition->slot_count + 1) * sizeof *list);
     for (uint32_t i = 0; list && i < partition->slot_count; i++) {
         const struct bc_segment *segment = partition->slots[i].segment;
         if (segment && !segment->memory) describe(partition, &partition->slots[i], &list[count++]);
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (!list) return BITCASK_NO_MEMORY;
     qsort(list, count, sizeof *list, compare_segments);
     for (size_t i = 0; i < count && visit(context, &list[i]); i++) {

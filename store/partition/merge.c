@@ -32,7 +32,7 @@ static bc_status gather(struct bc_merge *merge, const struct bc_merge_run *run)
     struct bc_partition *partition = merge->partition;
     bc_status status = BITCASK_OK;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     merge->inputs = calloc(partition->slot_count + 1, sizeof *merge->inputs);
     merge->older = calloc(partition->slot_count + 1, sizeof *merge->older);
     merge->is_input = calloc(partition->slot_count + 1, sizeof *merge->is_input);
@@ -54,7 +54,7 @@ static bc_status gather(struct bc_merge *merge, const struct bc_merge_run *run)
         merge->is_input[i] = true;
         merge->room += slot->live_bytes + slot->tombstone_bytes;
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status == BITCASK_OK && merge->input_count == 0)
         status = bc_fail(BITCASK_NOT_FOUND, "partition '%s': no segments from %u to %u", partition->label,
                          run->first_id, run->last_id);
@@ -169,7 +169,7 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
 {
     struct bc_partition *partition = merge->partition;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     for (size_t i = 0; i < count; i++) {
         const struct swap_key *k = &keys[i];
         struct bc_entry old;
@@ -185,7 +185,7 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
         bc_slot_loses(partition, &old);
         bc_slot_gains(partition, &k->entry);
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
 }
 
 /* Walks the output's hint, a few keys at a time, so that nobody waits long. */
@@ -221,9 +221,9 @@ static bool inputs_are_free(struct bc_merge *merge)
     struct bc_partition *partition = merge->partition;
     uint64_t left = 0;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     for (size_t i = 0; i < merge->input_count; i++) left += partition->slots[merge->inputs[i].slot].live_keys;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return left == 0;
 }
 
@@ -246,9 +246,9 @@ static bool unlink_segment(struct bc_partition *partition, uint32_t id)
 
 static void free_slot(struct bc_merge *merge, uint32_t slot)
 {
-    pthread_mutex_lock(&merge->partition->write_lock);
+    bc_fair_lock_soon(&merge->partition->write_lock);
     bc_partition_free_slot(merge->partition, slot);
-    pthread_mutex_unlock(&merge->partition->write_lock);
+    bc_fair_unlock(&merge->partition->write_lock);
     merge->slots_freed = true;
 }
 
@@ -273,9 +273,9 @@ static bc_status retire_inputs(struct bc_merge *merge)
         bc_partition_poison(partition);
         return status;
     }
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     active = partition->active != NULL;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     /* An output with nothing in it has done its work once the unlinks of all that it covers, inputs of earlier merges
      * too, are durable: before, they could come back with nothing to supersede them. The last file there is stays: it
      * knows the last version. */
@@ -291,14 +291,14 @@ static void note_output(struct bc_merge *merge)
 {
     struct bc_partition *partition = merge->partition;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     partition->slots[merge->output_slot].hint_bytes = bc_hint_file_size(merge->hint);
     partition->slots[merge->output_slot].tombstone_bytes = bc_hint_head(merge->hint)->tombstone_bytes;
     for (uint32_t i = 0; i < partition->slot_count; i++) {
         struct bc_slot *slot = &partition->slots[i];
         if (slot->segment && slot->segment->segment_id > merge->output->segment_id) slot->tombstones_due = true;
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
 }
 
 /* From the commit point on: index, slots, files. */
@@ -330,10 +330,10 @@ static bc_status place_output(struct bc_merge *merge)
     struct bc_segment *output = bc_segment_ref(merge->output);
     bc_status status;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = bc_partition_add_slot(partition, output, &merge->output_slot);
     if (status == BITCASK_OK) partition->slots[merge->inputs[merge->input_count - 1].slot].hint_bytes = 0;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status != BITCASK_OK) bc_segment_unref(&output);
     return status;
 }
@@ -404,9 +404,9 @@ bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_mer
     bool again;
 
     if (status != BITCASK_OK) return status;
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = bc_partition_writable(partition);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&partition->files_lock);
     do {

@@ -75,9 +75,9 @@ static bc_status next_head(struct copier *copier, uint32_t input)
     bc_env_log(partition->env, BITCASK_LOG_WARNING, "partition '%s': %s; it is made anew", partition->label,
                bc_detail());
     copier->merge->bad_hint = true;
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     partition->slots[copier->merge->inputs[input].slot].hint_bytes = 0;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return status;
 }
 
@@ -163,10 +163,10 @@ static bc_status found_damage(struct copier *copier, struct bc_merge_input *inpu
 {
     struct bc_partition *partition = copier->merge->partition;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     partition->slots[input->slot].damaged = true;
     partition->damaged_regions++;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     bc_fail(BITCASK_CORRUPT, "partition '%s': %s: the record at offset %u fails its check; verify and repair the store",
             partition->label, input->segment->name, hinted->offset);
     bc_env_log(partition->env, BITCASK_LOG_ERROR, "%s", bc_detail());

@@ -116,10 +116,10 @@ void bc_merge_plan(struct bc_partition *partition, enum bc_merge_kind kind, uint
 
     *run = (struct bc_merge_run){0};
     if (atomic_load(&partition->cold)) return; /* what is dead in it shows with its index */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     list = malloc((partition->slot_count + 1) * sizeof *list);
     if (list) count = list_sealed(partition, list);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     for (size_t i = 0; i < count; i++) {
         if (list[i].id < from_id) continue;
         grow(list, count, i, kind, partition->env->segment_size, run);
@@ -134,12 +134,12 @@ bool bc_merge_wants_rotation(struct bc_partition *partition, enum bc_merge_kind 
     bool wanted = false;
 
     if (kind == BC_MERGE_DUE) return false; /* it will be sealed in its time */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     if (partition->active && !partition->slots[partition->active_slot].damaged) {
         uint64_t dead = dead_bytes(&partition->slots[partition->active_slot]), end = partition->active->end;
         wanted = kind == BC_MERGE_FULL ? end > partition->active->header_size
                                        : dead >= LEAST_GAIN && dead * 100 >= end * WORTH_PERCENT;
     }
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return wanted;
 }

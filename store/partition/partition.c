@@ -72,7 +72,7 @@ static int init_cold_lock(struct bc_partition *partition)
 static bc_status init_locks(struct bc_partition *partition)
 {
     if (pthread_mutex_init(&partition->files_lock, NULL) != 0) return BITCASK_NO_MEMORY;
-    if (pthread_mutex_init(&partition->write_lock, NULL) != 0) goto no_write_lock;
+    if (bc_fair_lock_init(&partition->write_lock) != 0) goto no_write_lock;
     if (pthread_mutex_init(&partition->sync_lock, NULL) != 0) goto no_sync_lock;
     if (pthread_cond_init(&partition->sync_done, NULL) != 0) goto no_sync_done;
     if (init_cold_lock(partition) != 0) goto no_cold_lock;
@@ -83,7 +83,7 @@ no_cold_lock:
 no_sync_done:
     pthread_mutex_destroy(&partition->sync_lock);
 no_sync_lock:
-    pthread_mutex_destroy(&partition->write_lock);
+    bc_fair_lock_destroy(&partition->write_lock);
 no_write_lock:
     pthread_mutex_destroy(&partition->files_lock);
     return BITCASK_NO_MEMORY;
@@ -160,7 +160,7 @@ void bc_partition_abandon(struct bc_partition **pointer)
     pthread_rwlock_destroy(&partition->cold_lock);
     pthread_cond_destroy(&partition->sync_done);
     pthread_mutex_destroy(&partition->sync_lock);
-    pthread_mutex_destroy(&partition->write_lock);
+    bc_fair_lock_destroy(&partition->write_lock);
     pthread_mutex_destroy(&partition->files_lock);
     free(partition->label);
     free(partition);
@@ -278,7 +278,7 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     size_t found_size;
     static const uint8_t last_internal = 1; /* names begin with a byte of at least 1 */
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     bc_index_memory(partition->index, &total, &key_bytes);
     for (uint32_t i = 0; i < partition->slot_count; i++) {
         const struct bc_slot *slot = &partition->slots[i];
@@ -305,7 +305,7 @@ void bc_partition_stats(struct bc_partition *partition, bitcask_stats *add_to)
     add_to->index_bytes += total;
     add_to->key_bytes += key_bytes;
     add_to->damaged_regions += partition->damaged_regions;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     add_to->puts += partition->puts;
     add_to->deletes += partition->deletes;
     add_to->gets += bc_stripes_sum(&partition->gets);

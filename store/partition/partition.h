@@ -5,7 +5,8 @@
  *
  * Locks, in the order in which they are taken:
  *   files_lock   one who makes or replaces sealed segments and hints: a merge, or whoever makes hints. Held for long
- *   write_lock   one writer: appends, rotation, and every change to what is said to be guarded by it
+ *   write_lock   one writer: appends, rotation, and every change to what is said to be guarded by it. Writers come often,
+ *                all others seldom; see base/fair_lock.h
  *   sync_lock    who syncs, and how far; so that threads share one fdatasync
  *   cold_lock    who looks into the hints of a cold partition; and alone, who takes them away
  * Who reads single keys, or walks the index, of a warm partition takes none of them and waits for nobody: index and
@@ -21,6 +22,7 @@
 
 #include <pthread.h>
 
+#include "base/fair_lock.h"
 #include "base/histogram.h"
 #include "base/rcu.h"
 #include "base/stripes.h"
@@ -107,7 +109,7 @@ struct bc_partition {
                              Guarded by files_lock */
     atomic_bool hints_wanted; /* a sealed segment has no hint: somebody is to call bc_partition_make_hints() */
 
-    pthread_mutex_t write_lock;
+    struct bc_fair_lock write_lock;
     struct bc_segment *active;  /* NULL until the first append, or where rotation could not make the next one */
     uint32_t active_slot;       /* guarded by write_lock, as are all to here: */
     uint32_t next_segment_id;   /* ids only grow */

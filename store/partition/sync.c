@@ -112,7 +112,7 @@ static bool begin(struct bc_partition *partition, uint64_t position, struct bc_s
     bool mine;
 
     /* write_lock first, and not again before finish(): rotation holds it while it waits for `syncing`. */
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     pthread_mutex_lock(&partition->sync_lock);
     partition->gathering = false;
     /* Looked at again: a rotation may have synced in between, and that may have failed. The kernel reports such a
@@ -131,7 +131,7 @@ static bool begin(struct bc_partition *partition, uint64_t position, struct bc_s
         pthread_cond_broadcast(&partition->sync_done); /* those who waited for the gathering see to it themselves */
     }
     pthread_mutex_unlock(&partition->sync_lock);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return mine;
 }
 
@@ -234,9 +234,9 @@ uint64_t bc_partition_appended(struct bc_partition *partition)
 {
     uint64_t position;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     position = bc_partition_position(partition);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return position;
 }
 

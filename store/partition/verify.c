@@ -224,9 +224,9 @@ static void note_damage(const struct verification *v, const struct bc_subject *s
 {
     struct bc_partition *partition = v->index.partition;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     if (partition->slots[subject->slot].segment == subject->segment) partition->slots[subject->slot].damaged = true;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
 }
 
 static bc_status check_subject(struct verification *v, struct bc_subject *subject)

@@ -164,11 +164,11 @@ static bc_status look_at_deletions(struct comparison *c)
         struct bc_segment *segment;
         bool done;
 
-        pthread_mutex_lock(&partition->write_lock);
+        bc_fair_lock_soon(&partition->write_lock);
         done = i >= partition->slot_count;
         segment = done ? NULL : partition->slots[i].segment;
         if (segment) bc_segment_ref(segment);
-        pthread_mutex_unlock(&partition->write_lock);
+        bc_fair_unlock(&partition->write_lock);
         if (done) break;
         if (segment && !segment->memory && segment->segment_id >= tail->segment_id)
             status = forget_deleted(c, segment,

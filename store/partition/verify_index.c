@@ -68,10 +68,10 @@ bc_status bc_index_check_begin(struct bc_index_check *check, bc_status (*listed)
     struct bc_partition *partition = check->partition;
     bc_status status;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     status = list_subjects(check);
     if (status == BITCASK_OK && listed) status = listed(context);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (status == BITCASK_OK) status = bc_index_open(0, &check->missing);
     if (check->count > 0) qsort(check->subjects, check->count, sizeof *check->subjects, oldest_first);
     for (size_t i = 0; i < check->count; i++) check->subject_of[check->subjects[i].slot] = i + 1;
@@ -116,10 +116,10 @@ static bool is_still(const struct bc_index_check *check, const void *key, size_t
     struct bc_entry now;
     bool still;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     still = bc_index_get(partition->index, key, key_size, &now) == BITCASK_OK && now.slot == seen->slot &&
             now.offset == seen->offset && now.version == seen->version && subject_at(check, seen->slot) == subject;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return still;
 }
 
@@ -296,7 +296,7 @@ static bc_status list_since(struct bc_index_check *check, struct since **list, s
     struct bc_partition *partition = check->partition;
     bc_status status = BITCASK_OK;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     *list = calloc((size_t)partition->slot_count + 1, sizeof **list);
     if (!*list) status = no_memory();
     for (uint32_t i = 0; i < partition->slot_count && *list; i++) {
@@ -310,7 +310,7 @@ static bc_status list_since(struct bc_index_check *check, struct since **list, s
     /* Whose segment was replaced meanwhile may have gone with it. */
     for (size_t i = 0; i < check->count; i++)
         if (subject_at(check, check->subjects[i].slot) != &check->subjects[i]) check->subjects[i].end = 0;
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     return status;
 }
 
@@ -400,7 +400,7 @@ bc_status bc_index_check_accounts(struct bc_index_check *check)
     struct accounts accounts = {0};
     bc_status status = BITCASK_OK;
 
-    pthread_mutex_lock(&partition->write_lock);
+    bc_fair_lock_soon(&partition->write_lock);
     accounts.count = partition->slot_count;
     accounts.list = calloc((size_t)accounts.count + 1, sizeof *accounts.list);
     for (uint32_t i = 0; i < accounts.count && accounts.list; i++) {
@@ -410,7 +410,7 @@ bc_status bc_index_check_accounts(struct bc_index_check *check)
         memcpy(accounts.list[i].name, slot->segment->name, sizeof accounts.list[i].name);
     }
     if (accounts.list) status = bc_index_walk(partition->index, BC_SEEK_GE, "", 0, SIZE_MAX, add_up, &accounts);
-    pthread_mutex_unlock(&partition->write_lock);
+    bc_fair_unlock(&partition->write_lock);
     if (!accounts.list) status = no_memory();
     for (uint32_t i = 0; i < accounts.count && status == BITCASK_OK; i++) {
         const struct account *a = &accounts.list[i];
