@@ -361,9 +361,15 @@ static void inodes_done(struct bc_round *round, const struct batch *batch)
 static bc_status write_intents(struct bc_round *round, bool *logged)
 {
     struct batch batch = {0};
+    bool deletion = true;
     bool poisoned = atomic_load(&round->inodes->poisoned);
     bc_status status = make_batch(round, &batch);
 
+    for (size_t i = 0; i < round->count; i++)
+        for (size_t n = 0; n < round->changes[i]->write_count; n++)
+            deletion &= (round->changes[i]->writes[n].write.flags & BC_RECORD_TOMBSTONE) != 0;
+    /* With the records of inodes that lose a name, and keep others. */
+    if (status == BITCASK_OK) batch.writes[0].is_due = deletion;
     if (status == BITCASK_OK) status = bc_partition_append_synced(round->inodes, batch.writes, batch.count);
     if (status == BITCASK_OK) inodes_done(round, &batch);
     *logged = status == BITCASK_OK || (!poisoned && atomic_load(&round->inodes->poisoned));
