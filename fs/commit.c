@@ -420,7 +420,7 @@ static bitcask_status write_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir)
         bcfs_log_failure("cannot write a directory's attributes", status);
         bcfs_dirty_mark_dir(fs, dir, false);
     }
-    return status;
+    return bcfs_dirty_dir_written(fs, dir, status);
 }
 
 bitcask_status bcfs_commit_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir)

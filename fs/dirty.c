@@ -124,6 +124,7 @@ void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon)
     int64_t due_ms = bcfs_clock_ms() + (soon ? (int64_t)fs->options.commit_ms : DIR_TIMES_MS);
 
     (void)pthread_mutex_lock(&nodes->dirty_lock);
+    if (soon) dir->attrs_asked = true;
     if (dir->attrs_due_ms == 0) {
         bcfs_inode_ref(inode);
         TAILQ_INSERT_TAIL(&nodes->attrs_dirs, dir, attrs_link);
@@ -133,6 +134,17 @@ void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon)
     }
     wake(nodes);
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
+}
+
+bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status)
+{
+    bool full = status == BITCASK_NO_SPACE || status == BITCASK_QUOTA;
+
+    (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
+    if (status == BITCASK_OK) inode->dir->attrs_asked = inode->dir->attrs_due_ms != 0 && inode->dir->attrs_asked;
+    if (full && !inode->dir->attrs_asked) status = BITCASK_OK;
+    (void)pthread_mutex_unlock(&fs->nodes->dirty_lock);
+    return status;
 }
 
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms)

@@ -31,6 +31,10 @@ void bcfs_dirty_relist(struct bcfs *fs, struct bcfs_inode *inode);
 /* A directory's attributes changed: they are written soon (chmod), or within seconds (times). */
 void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon);
 
+/* Its attributes were written, or could not be. A full disk has no room for the times of a directory whose entries went,
+ * and nobody was promised any: OK then. */
+bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status);
+
 /* Takes a directory whose attributes are due out of the list, with its reference; NULL if there is none. now_ms:
  * INT64_MAX takes all. */
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms);

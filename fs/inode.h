@@ -102,6 +102,7 @@ struct bcfs_dir {
     TAILQ_ENTRY(bcfs_dir) changed_link; /* in nodes->changed_dirs while `changed` is not empty */
     TAILQ_ENTRY(bcfs_dir) attrs_link;   /* in nodes->attrs_dirs, with a reference, while attrs_due_ms is not 0 */
     int64_t attrs_due_ms;               /* when its own attributes are to be written; 0: they are clean */
+    bool attrs_asked;                   /* somebody set them, and not only an entry that came or went */
     int64_t retry_ms;                   /* no commit before this: the last one failed */
     int64_t backoff_ms;                 /* 0: the last one worked */
 };
