@@ -228,7 +228,7 @@ static void say_failure(struct bcfs *fs, struct bcfs_inode *dir, const struct it
         failed++;
     }
     if (first != NULL) bcfs_metrics_commit_failed(fs->metrics, failed, first->status);
-    if (!bcfs_dirty_result(fs, dir->dir, failed > 0) || first == NULL) return;
+    if (!bcfs_dirty_result(fs, dir->dir, first != NULL ? first->status : BITCASK_OK) || first == NULL) return;
     bcfs_log(BCFS_LOG_ERROR,
              "%s: cannot commit %zu files, \"%s\" among them (%s); they stay in memory: make room or "
              "look at the disk, it will be tried again",
@@ -375,7 +375,7 @@ static bitcask_status take_dir_attrs(struct bcfs_inode *dir, bitcask_attrs *attr
         memcpy(*list, dir->xattrs, size);
         attrs->xattrs = (*list)->bytes;
     }
-    dir->dirty = 0;
+    dir->dirty = BCFS_WRITING_XATTRS;
     return BITCASK_OK;
 }
 
@@ -395,9 +395,10 @@ static bitcask_status try_write_dir_attrs(struct bcfs *fs, struct bcfs_inode *di
         status = take_dir_attrs(dir, &attrs, &list);
         (void)pthread_mutex_unlock(&dir->lock);
         if (status == BITCASK_OK) status = bitcask_partition_set_attrs(dir->dir->partition, &attrs, 0);
-        if (status != BITCASK_OK && attrs.present & BITCASK_ATTR_XATTRS) {
+        if (attrs.present & BITCASK_ATTR_XATTRS) {
             (void)pthread_mutex_lock(&dir->lock);
-            dir->dirty |= BCFS_DIRTY_XATTRS;
+            dir->dirty &= (uint8_t)~BCFS_WRITING_XATTRS;
+            if (status != BITCASK_OK) dir->dirty |= BCFS_DIRTY_XATTRS;
             (void)pthread_mutex_unlock(&dir->lock);
         }
     }
@@ -420,7 +421,7 @@ static bitcask_status write_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir)
         bcfs_log_failure("cannot write a directory's attributes", status);
         bcfs_dirty_mark_dir(fs, dir, false);
     }
-    return status;
+    return bcfs_dirty_dir_written(fs, dir, status);
 }
 
 bitcask_status bcfs_commit_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir)

@@ -1,6 +1,7 @@
 /* dirty.c - the lists of changed nodes, and who waits for whom. */
 #include "dirty.h"
 
+#include "node_xattrs.h"
 #include "pending.h"
 #include "value_cache.h"
 
@@ -14,6 +15,8 @@
 #define LONGEST_BACKOFF_MS 30000
 #define PRESSED_BYTES ((uint64_t)32 * 1024 * 1024)
 #define FULL_BYTES ((uint64_t)128 * 1024 * 1024)
+#define UNLINKED_BYTES ((uint64_t)32 * 1024 * 1024)
+#define NODE_BYTES 1024 /* about what a file that is not committed takes without its content */
 
 /* Sets *deadline to ms from now, on the clock of our condition variables. */
 static void deadline_in(struct timespec *deadline, int64_t ms)
@@ -51,6 +54,14 @@ static void unlist_file(struct bcfs_nodes *nodes, struct bcfs_pending *pending)
     pending->listed_in = NULL;
 }
 
+/* What a changed file takes in memory. */
+static uint64_t bytes_of(const struct bcfs_inode *inode)
+{
+    bool content = inode->state == BCFS_UNLINKED || inode->dirty & BCFS_DIRTY_CONTENT;
+
+    return NODE_BYTES + bcfs_xattrs_size(inode) + (content ? bcfs_pending_bytes(inode->pending) : 0);
+}
+
 static void count_bytes(struct bcfs_nodes *nodes, struct bcfs_pending *pending, uint64_t bytes)
 {
     bool pressed = nodes->pending_bytes > PRESSED_BYTES;
@@ -68,6 +79,7 @@ void bcfs_dirty_mark(struct bcfs *fs, struct bcfs_inode *inode, unsigned flags)
     if (inode->state == BCFS_UNLINKED) {
         /* Content that changed is in memory alone now; a pinned value could be unloaded. */
         if (pending != NULL && pending->value == NULL) bcfs_cache_remove(fs, inode);
+        (void)bcfs_content_spill(fs, inode);
         return;
     }
     if (inode->dirty == 0) bcfs_cache_remove(fs, inode);
@@ -80,7 +92,7 @@ void bcfs_dirty_mark(struct bcfs *fs, struct bcfs_inode *inode, unsigned flags)
         bcfs_inode_ref(inode);
         list_file(nodes, pending, inode->parent->dir);
     }
-    count_bytes(nodes, pending, inode->dirty & BCFS_DIRTY_CONTENT ? bcfs_pending_bytes(pending) : 0);
+    count_bytes(nodes, pending, bytes_of(inode));
     wake(nodes);
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
 }
@@ -100,6 +112,31 @@ bool bcfs_dirty_clear(struct bcfs *fs, struct bcfs_inode *inode)
     (void)pthread_cond_broadcast(&nodes->idle_cond);
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
     return listed;
+}
+
+bool bcfs_dirty_count_unlinked(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+    bool much = false;
+
+    (void)pthread_mutex_lock(&nodes->dirty_lock);
+    nodes->unlinked_bytes -= inode->pending->counted;
+    inode->pending->counted = bytes_of(inode);
+    nodes->unlinked_bytes += inode->pending->counted;
+    much = nodes->unlinked_bytes > UNLINKED_BYTES;
+    (void)pthread_mutex_unlock(&nodes->dirty_lock);
+    return much;
+}
+
+void bcfs_dirty_uncount(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+
+    if (inode->state != BCFS_UNLINKED) return;
+    (void)pthread_mutex_lock(&nodes->dirty_lock);
+    nodes->unlinked_bytes -= inode->pending->counted;
+    inode->pending->counted = 0;
+    (void)pthread_mutex_unlock(&nodes->dirty_lock);
 }
 
 void bcfs_dirty_relist(struct bcfs *fs, struct bcfs_inode *inode)
@@ -124,6 +161,7 @@ void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon)
     int64_t due_ms = bcfs_clock_ms() + (soon ? (int64_t)fs->options.commit_ms : DIR_TIMES_MS);
 
     (void)pthread_mutex_lock(&nodes->dirty_lock);
+    if (soon) dir->attrs_asked = true;
     if (dir->attrs_due_ms == 0) {
         bcfs_inode_ref(inode);
         TAILQ_INSERT_TAIL(&nodes->attrs_dirs, dir, attrs_link);
@@ -133,6 +171,17 @@ void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon)
     }
     wake(nodes);
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
+}
+
+bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status)
+{
+    bool full = status == BITCASK_NO_SPACE || status == BITCASK_QUOTA;
+
+    (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
+    if (status == BITCASK_OK) inode->dir->attrs_asked = inode->dir->attrs_due_ms != 0 && inode->dir->attrs_asked;
+    if (full && !inode->dir->attrs_asked) status = BITCASK_OK;
+    (void)pthread_mutex_unlock(&fs->nodes->dirty_lock);
+    return status;
 }
 
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms)
@@ -244,12 +293,13 @@ bool bcfs_dirty_dirs(struct bcfs *fs, bool skip_failed, struct bcfs_inode ***dir
     return most == 0 || *dirs != NULL;
 }
 
-bool bcfs_dirty_result(struct bcfs *fs, struct bcfs_dir *dir, bool failed)
+bool bcfs_dirty_result(struct bcfs *fs, struct bcfs_dir *dir, bitcask_status status)
 {
+    bool failed = status != BITCASK_OK;
     bool first = false;
 
     (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
-    fs->nodes->failing = failed;
+    fs->nodes->failure = status;
     if (failed) {
         first = dir->backoff_ms == 0;
         dir->backoff_ms = first ? FIRST_BACKOFF_MS : dir->backoff_ms * 2;
@@ -273,20 +323,24 @@ bool bcfs_dirty_pressed(struct bcfs *fs)
     return pressed;
 }
 
-void bcfs_wait_for_room(struct bcfs *fs)
+bitcask_status bcfs_wait_for_room(struct bcfs *fs)
 {
     struct bcfs_nodes *nodes = fs->nodes;
     struct timespec deadline;
+    bitcask_status status = BITCASK_OK;
 
     (void)pthread_mutex_lock(&nodes->dirty_lock);
-    if (nodes->pending_bytes > FULL_BYTES && !nodes->failing) {
+    if (nodes->pending_bytes > FULL_BYTES && nodes->failure == BITCASK_OK) {
         deadline_in(&deadline, 1000);
         wake(nodes);
-        while (nodes->pending_bytes > FULL_BYTES && !nodes->failing) {
+        while (nodes->pending_bytes > FULL_BYTES && nodes->failure == BITCASK_OK) {
             if (pthread_cond_timedwait(&nodes->idle_cond, &nodes->dirty_lock, &deadline) == ETIMEDOUT) break;
         }
     }
+    if (nodes->pending_bytes > FULL_BYTES) status = nodes->failure;
+    if (status == BITCASK_OK && nodes->pending_bytes > 2 * FULL_BYTES) status = BITCASK_NO_MEMORY;
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
+    return status;
 }
 
 bool bcfs_wait_for_work(struct bcfs *fs, bool moves_queued)

@@ -31,6 +31,10 @@ void bcfs_dirty_relist(struct bcfs *fs, struct bcfs_inode *inode);
 /* A directory's attributes changed: they are written soon (chmod), or within seconds (times). */
 void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon);
 
+/* Its attributes were written, or could not be. A full disk has no room for the times of a directory whose entries went,
+ * and nobody was promised any: OK then. */
+bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status);
+
 /* Takes a directory whose attributes are due out of the list, with its reference; NULL if there is none. now_ms:
  * INT64_MAX takes all. */
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms);
@@ -56,13 +60,21 @@ bool bcfs_dirty_dirs(struct bcfs *fs, bool skip_failed, struct bcfs_inode ***dir
 
 /* How the last commit of files of dir went: failures are not tried again at once. True: this is the first failure
  * after a success. */
-bool bcfs_dirty_result(struct bcfs *fs, struct bcfs_dir *dir, bool failed);
+bool bcfs_dirty_result(struct bcfs *fs, struct bcfs_dir *dir, bitcask_status status);
+
+/* Counts what a file without a name has in memory. True: such files have much together. inode->lock is held. */
+bool bcfs_dirty_count_unlinked(struct bcfs *fs, struct bcfs_inode *inode);
+
+/* Counts nothing for it any more: it is about to be freed. */
+void bcfs_dirty_uncount(struct bcfs *fs, struct bcfs_inode *inode);
 
 /* Bytes pending exceed the bound at which commits hurry. */
 bool bcfs_dirty_pressed(struct bcfs *fs);
 
-/* Lets a writer wait, a second at most, while far more is pending than memory should hold. No lock is held. */
-void bcfs_wait_for_room(struct bcfs *fs);
+/* Before what makes more of it: lets the caller wait, a second at most, while far more is pending than memory should
+ * hold. Else what is to be said instead of taking more: why it cannot be committed; NO_MEMORY, where twice as much is
+ * pending and does not become less. No lock is held. */
+bitcask_status bcfs_wait_for_room(struct bcfs *fs);
 
 /* The commit thread's sleep, until something is to be done. False: the thread shall end. */
 bool bcfs_wait_for_work(struct bcfs *fs, bool moves_queued);

@@ -169,6 +169,7 @@ static void free_inode(struct bcfs *fs, struct bcfs_inode *inode)
     if (inode->pending != NULL) {
         bcfs_cache_remove(fs, inode);
         if (inode->parent != NULL) bcfs_content_unreserve(inode);
+        bcfs_dirty_uncount(fs, inode);
         bcfs_pending_free(inode);
     }
     if (inode->dir != NULL) {

@@ -34,7 +34,12 @@ enum bcfs_state {
 };
 
 /* What changed since the last commit. */
-enum { BCFS_DIRTY_CONTENT = 1u << 0, BCFS_DIRTY_ATTRS = 1u << 1, BCFS_DIRTY_XATTRS = 1u << 2 };
+enum {
+    BCFS_DIRTY_CONTENT = 1u << 0,
+    BCFS_DIRTY_ATTRS = 1u << 1,
+    BCFS_DIRTY_XATTRS = 1u << 2,
+    BCFS_WRITING_XATTRS = 1u << 3 /* of a directory: its list is on its way to the record */
+};
 
 struct bcfs_pending;    /* pending.h: a file's content in memory */
 struct bcfs_xattr_list; /* xattr_list.h */
@@ -64,7 +69,7 @@ struct bcfs_inode {
     uint32_t queued;                 /* moves of its names in the queue; not those that state MOVED stands for */
 
     bool busy;       /* being committed, renamed or unlinked: nothing may change. lock and dirty_lock */
-    uint8_t dirty;   /* BCFS_DIRTY_*; of a directory BCFS_DIRTY_XATTRS alone; lock */
+    uint8_t dirty;   /* BCFS_DIRTY_*; of a directory the last two alone; lock */
     bool has_xattrs; /* it has extended attributes; lock, as all below */
     bool atime_set;  /* atime_ns counts; else atime is mtime */
     uint8_t assumed; /* BITCASK_ATTR_MODE, UID, GID: the record states none, and a commit need not */
@@ -102,6 +107,7 @@ struct bcfs_dir {
     TAILQ_ENTRY(bcfs_dir) changed_link; /* in nodes->changed_dirs while `changed` is not empty */
     TAILQ_ENTRY(bcfs_dir) attrs_link;   /* in nodes->attrs_dirs, with a reference, while attrs_due_ms is not 0 */
     int64_t attrs_due_ms;               /* when its own attributes are to be written; 0: they are clean */
+    bool attrs_asked;                   /* somebody set them, and not only an entry that came or went */
     int64_t retry_ms;                   /* no commit before this: the last one failed */
     int64_t backoff_ms;                 /* 0: the last one worked */
 };
@@ -139,8 +145,9 @@ struct bcfs_nodes {
     pthread_cond_t idle_cond;          /* a busy node is busy no more, or bytes were committed */
     struct bcfs_dir_list changed_dirs; /* dirty_lock, as all of this paragraph */
     struct bcfs_dir_list attrs_dirs;
-    uint64_t pending_bytes; /* of content not committed */
-    bool failing;           /* the last commit failed: no use in waiting for room */
+    uint64_t pending_bytes;  /* of files that are not committed: content, extended attributes, and what each takes */
+    uint64_t unlinked_bytes; /* the same of files without a name */
+    bitcask_status failure;  /* of the last commit, OK if it did not fail: no use in waiting for room */
     bool asleep;            /* the commit thread waits for work */
     bool kicked;            /* there is work that the lists above do not show */
     bool stop;

@@ -157,6 +157,23 @@ bool bcfs_moves_concern(struct bcfs *fs, struct bcfs_inode *parent, const char *
     return entry != NULL && entry->inode == NULL;
 }
 
+bool bcfs_moves_in(struct bcfs *fs, const struct bcfs_inode *dir)
+{
+    struct bcfs_nodes *nodes = fs->nodes;
+    const struct bcfs_move *move = NULL;
+    bool found = false;
+
+    (void)pthread_rwlock_rdlock(&nodes->tree);
+    (void)pthread_mutex_lock(&nodes->moves_lock);
+    TAILQ_FOREACH(move, &nodes->moves, link)
+    {
+        found |= move->from == dir || (move->name != NULL ? move->name->parent : move->inode->parent) == dir;
+    }
+    (void)pthread_mutex_unlock(&nodes->moves_lock);
+    (void)pthread_rwlock_unlock(&nodes->tree);
+    return found;
+}
+
 /* The store has done the move: what the node's record, or its names, are in memory is what they are there. The tree is
  * locked exclusively. */
 static void settle(struct bcfs *fs, struct bcfs_move *move)

@@ -68,6 +68,9 @@ void bcfs_move_source(const struct bcfs_move *move, bitcask_partition **partitio
 bool bcfs_moves_concern(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
                         struct bcfs_inode *inode);
 
+/* Whether one concerns an entry of this directory. No lock is held. */
+bool bcfs_moves_in(struct bcfs *fs, const struct bcfs_inode *dir);
+
 /* Completes the round where a reply is to wait for it: commit_ms=0, sync=always. No lock is held. */
 bitcask_status bcfs_moves_if_asked(struct bcfs *fs);
 

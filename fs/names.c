@@ -163,6 +163,7 @@ struct bcfs_inode *bcfs_name_detach(struct bcfs *fs, struct bcfs_inode *inode, i
     inode->ctime_ns = now_ns;
     /* Content that memory alone has stays until the node goes. */
     if (inode->pending != NULL && inode->pending->value == NULL) bcfs_cache_remove(fs, inode);
+    (void)bcfs_content_spill(fs, inode);
     (void)pthread_mutex_unlock(&inode->lock);
     bcfs_file_forget(fs, inode);
     return bcfs_inode_rename(fs, inode, NULL, NULL, 0);

@@ -120,7 +120,7 @@ bool bcfs_xattrs_drop(struct bcfs_inode *inode, const char *name)
 
 void bcfs_xattrs_rest(struct bcfs_inode *inode)
 {
-    if (inode->dir != NULL || inode->dirty != 0 || inode->busy || inode->state != BCFS_COMMITTED) return;
+    if (inode->dirty != 0 || inode->busy || inode->state != BCFS_COMMITTED) return;
     /* A value that was pinned before may have older ones. */
     if (inode->pending != NULL && inode->pending->value != NULL) return;
     if (bcfs_xattrs_size(inode) <= SMALL_LIST) return;

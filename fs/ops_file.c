@@ -175,10 +175,11 @@ void bcfs_op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t siz
         (void)fuse_reply_err(req, EFBIG);
         return;
     }
-    bcfs_wait_for_room(fs);
-    status = bcfs_lock_settled(fs, inode);
+    status = bcfs_wait_for_room(fs);
+    if (status == BITCASK_OK) status = bcfs_lock_settled(fs, inode);
     if (status == BITCASK_OK) {
         status = bcfs_take_error(inode);
+        if (status == BITCASK_OK) status = bcfs_content_spill(fs, inode);
         if (status == BITCASK_OK) status = bcfs_content_write(fs, inode, bytes, size, (uint64_t)off);
         if (status == BITCASK_OK && size > 0) {
             /* With writeback the kernel keeps a file's times, and tells them in a SETATTR, behind the pages it
@@ -239,8 +240,8 @@ void bcfs_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_
     } else if ((uint64_t)size > BITCASK_SIZE_MAX || (uint64_t)off > BITCASK_SIZE_MAX - (uint64_t)size) {
         (void)fuse_reply_err(req, EFBIG);
     } else {
-        bcfs_wait_for_room(fs);
-        status = bcfs_lock_settled(fs, inode);
+        status = bcfs_wait_for_room(fs);
+        if (status == BITCASK_OK) status = bcfs_lock_settled(fs, inode);
         if (status == BITCASK_OK) {
             status = bcfs_xattrs_load(inode);
             if (status == BITCASK_OK) status = allocate(fs, inode, mode, (uint64_t)off, (uint64_t)size);
@@ -319,8 +320,9 @@ void bcfs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fil
         (void)fuse_reply_err(req, 0);
         return;
     }
-    status = bcfs_moves_complete(fs);
-    if (status == BITCASK_OK) status = bcfs_commit_inode(fs, inode);
+    /* With what is queued; but a rename of others that finds no room is no failure of this file. */
+    (void)bcfs_moves_complete(fs);
+    status = bcfs_commit_inode(fs, inode);
     (void)pthread_mutex_lock(&inode->lock);
     error = bcfs_take_error(inode);
     parent = inode->parent;
@@ -360,6 +362,7 @@ void bcfs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_
         if (status == BITCASK_OK) status = bitcask_sync(fs->db);
     } else {
         status = bcfs_moves_complete(fs);
+        if (status != BITCASK_OK && !bcfs_moves_in(fs, dir)) status = BITCASK_OK; /* likewise */
         if (status == BITCASK_OK) status = bcfs_commit_dir(fs, dir, BCFS_ALL);
         /* Some may have a name here. */
         if (status == BITCASK_OK) status = bcfs_commit_dir(fs, fs->nodes->files, BCFS_ALL);

@@ -133,7 +133,7 @@ static bitcask_status add_next(struct listing *listing, bitcask_query *query, bi
 {
     const struct bcfs_overlay_entry *node = *memory;
     bitcask_status status = BITCASK_OK;
-    uint32_t number = 0;
+    uint64_t number = 0;
     int order = 0;
 
     if (node == NULL) {
@@ -165,6 +165,16 @@ static bitcask_status add_next(struct listing *listing, bitcask_query *query, bi
     return status;
 }
 
+/* In a directory where names come and go, forgets the positions of long ago. The directory is locked. */
+static void trim_positions(struct bcfs_inode *dir)
+{
+    bitcask_stats stats = {0};
+
+    if (!bcfs_positions_are_many(&dir->dir->positions)) return;
+    if (bitcask_partition_stats(dir->dir->partition, &stats) != BITCASK_OK) return;
+    bcfs_positions_trim(&dir->dir->positions, stats.live_keys);
+}
+
 /* Fills the buffer with the names behind position. The directory is locked. */
 static bitcask_status fill(struct listing *listing, off_t position)
 {
@@ -180,6 +190,7 @@ static bitcask_status fill(struct listing *listing, off_t position)
     char after[BITCASK_NAME_MAX];
 
     if (!add_dots(listing, &position)) return BITCASK_OK;
+    trim_positions(listing->dir);
     if (position >= FIRST_NAME) {
         if (!bcfs_positions_name(&listing->dir->dir->positions, (uint64_t)position - FIRST_NAME, &name, &name_size)) {
             return BITCASK_BAD_ARGUMENT;

@@ -1,6 +1,7 @@
 /* pending.c - loading, changing and dropping the content of one file. */
 #include "pending.h"
 
+#include "dirty.h"
 #include "moves.h"
 #include "value_cache.h"
 #include "node_xattrs.h"
@@ -229,6 +230,19 @@ static bitcask_status begin_writer(struct bcfs *fs, struct bcfs_inode *inode)
     }
     adopt(pending, writer);
     return BITCASK_OK;
+}
+
+bitcask_status bcfs_content_spill(struct bcfs *fs, struct bcfs_inode *inode)
+{
+    struct bcfs_pending *pending = inode->pending;
+    bitcask_status status = BITCASK_OK;
+
+    if (inode->state != BCFS_UNLINKED || pending == NULL || !bcfs_dirty_count_unlinked(fs, inode)) return status;
+    if (pending->writer == NULL && (pending->capacity == 0 || inode->size == 0)) return status;
+    status = begin_writer(fs, inode);
+    if (status == BITCASK_OK) status = bitcask_writer_flush(pending->writer);
+    (void)bcfs_dirty_count_unlinked(fs, inode);
+    return status;
 }
 
 /* A writer takes the place of the content, if it finds room for the bytes. */

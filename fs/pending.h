@@ -32,7 +32,7 @@ struct bcfs_pending {
     int64_t first_ms; /* first and last change since the last commit */
     int64_t last_ms;
     bool emptied;     /* a file that has a content in the store was cut to nothing, and not written since */
-    uint64_t counted; /* what it has in nodes->pending_bytes */
+    uint64_t counted; /* what it has in nodes->pending_bytes, or unlinked_bytes */
 
     TAILQ_ENTRY(bcfs_pending) cache_link; /* cache_lock, as the next */
     uint64_t cached;                      /* bytes it has in nodes->cached_bytes; 0: not in that list */
@@ -43,6 +43,10 @@ bool bcfs_pending_make(struct bcfs_inode *inode);
 
 /* Bytes of memory that the content takes. */
 uint64_t bcfs_pending_bytes(const struct bcfs_pending *pending);
+
+/* Of a file without a name: lets the log have what stands in memory, if there is much of such files. Nothing is lost
+ * where that fails. */
+bitcask_status bcfs_content_spill(struct bcfs *fs, struct bcfs_inode *inode);
 
 /* Frees inode->pending, which is in no list any more and has nothing reserved. It may be NULL. */
 void bcfs_pending_free(struct bcfs_inode *inode);

@@ -343,8 +343,11 @@ static int change_list(struct bcfs *fs, struct bcfs_inode *inode, struct change 
 static int change_file(struct bcfs *fs, struct bcfs_inode *inode, struct change *change)
 {
     struct bcfs_xattr_list *old = NULL;
-    bitcask_status status = bcfs_lock_settled(fs, inode);
+    /* What removes one makes less of it. */
+    bitcask_status status = change->value != NULL ? bcfs_wait_for_room(fs) : BITCASK_OK;
     int error = 0;
+
+    if (status == BITCASK_OK) status = bcfs_lock_settled(fs, inode);
 
     if (status != BITCASK_OK) return bitcask_status_errno(status);
     status = bcfs_xattrs_load(inode);

@@ -282,6 +282,10 @@ BITCASK_API uint64_t bitcask_writer_size(bitcask_writer *writer);
 BITCASK_API uint64_t bitcask_writer_stored(bitcask_writer *writer);
 BITCASK_API uint64_t bitcask_writer_memory(bitcask_writer *writer);
 
+/* Appends what stands in memory to the log, and gives back the room for a commit: for a content that nobody will commit
+ * soon. A later write takes memory and room again. */
+BITCASK_API bitcask_status bitcask_writer_flush(bitcask_writer *writer);
+
 /* Makes the content the value of key, as a put does: with options' attributes and no others, and its conditions. A key
  * with several names gets it under all of them. version (may be NULL) gets the new version. */
 BITCASK_API bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask_partition *partition, const void *key,

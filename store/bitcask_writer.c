@@ -74,6 +74,12 @@ uint64_t bitcask_writer_memory(bitcask_writer *writer)
     return memory;
 }
 
+bitcask_status bitcask_writer_flush(bitcask_writer *writer)
+{
+    ENTER();
+    return bc_writer_flush(writer);
+}
+
 bitcask_status bitcask_writer_commit(bitcask_writer *writer, bitcask_partition *partition, const void *key,
                                      size_t key_size, const bitcask_write_options *options, uint64_t *version)
 {

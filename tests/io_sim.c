@@ -57,6 +57,7 @@ struct bc_sim {
     uint64_t crashed; /* 0 or 1 */
     struct failure failures[BC_SIM_CALLS];
     size_t short_bytes;
+    uint64_t room; /* bytes, 0: there is always some */
     void (*hook)(void *context, enum bc_sim_call kind); /* set before use, not guarded */
     void *hook_context;
 };
@@ -237,6 +238,13 @@ static ssize_t sim_op_pread(struct bc_io *io, int fd, void *data, size_t size, u
     return leave(sim, (int)got); /* at most SIM_FILE_MAX */
 }
 
+/* Whether a file may grow so far. */
+static bool has_room(const struct bc_sim *sim, const struct sim_node *node, uint64_t end)
+{
+    return sim->room == 0 || sim_node_used(node, end) == sim_node_used(node, 0) ||
+           sim_disk_used(sim->disk) - sim_node_used(node, 0) + sim_node_used(node, end) <= sim->room;
+}
+
 static ssize_t pwritev_locked(struct bc_sim *sim, int fd, const struct iovec *iov, int count, uint64_t offset)
 {
     struct handle *handle = handle_of(sim, fd);
@@ -250,6 +258,7 @@ static ssize_t pwritev_locked(struct bc_sim *sim, int fd, const struct iovec *io
     for (int i = 0; i < count; i++) size += iov[i].iov_len;
     if (sim->short_bytes && size > sim->short_bytes) size = sim->short_bytes;
     if (offset > SIM_FILE_MAX || size > SIM_FILE_MAX - offset) return -EFBIG;
+    if (!has_room(sim, handle->node, offset + size)) return -ENOSPC;
     uint8_t *data = sim_realloc(NULL, size);
     size_t done = 0;
     for (int i = 0; i < count && done < size; i++) {
@@ -302,6 +311,7 @@ static int truncate_locked(struct bc_sim *sim, int fd, uint64_t size)
     if (fate == FAILS) return -EIO;
     int error = ordered_failure(sim, BC_SIM_TRUNCATE);
     if (error) return fate == IN_FLIGHT ? -EIO : -error;
+    if (fate == GOES && size <= handle->node->now.size) handle->node->allocated = 0;
     sim_truncate(handle->node, size, fate == IN_FLIGHT);
     return fate == GOES ? 0 : -EIO;
 }
@@ -312,7 +322,7 @@ static int sim_op_truncate(struct bc_io *io, int fd, uint64_t size)
     return leave(sim, truncate_locked(sim, fd, size));
 }
 
-/* The disk is as large as the machine's memory: room is never short unless ordered. */
+/* The disk is as large as the machine's memory: room is never short unless ordered, or limited. */
 static int sim_op_allocate(struct bc_io *io, int fd, uint64_t offset, uint64_t size)
 {
     struct bc_sim *sim = enter(io, BC_SIM_ALLOCATE);
@@ -320,7 +330,10 @@ static int sim_op_allocate(struct bc_io *io, int fd, uint64_t offset, uint64_t s
     if (!handle || !handle->writable) return leave(sim, -EBADF);
     if (offset > SIM_FILE_MAX * 4 || size > SIM_FILE_MAX * 4) return leave(sim, -EFBIG);
     if (change_fate(sim) != GOES) return leave(sim, -EIO);
-    return leave(sim, -ordered_failure(sim, BC_SIM_ALLOCATE));
+    int error = ordered_failure(sim, BC_SIM_ALLOCATE);
+    if (!error && !has_room(sim, handle->node, offset + size)) error = ENOSPC;
+    if (!error && handle->node->allocated < offset + size) handle->node->allocated = offset + size;
+    return leave(sim, -error);
 }
 
 static int sim_op_map(struct bc_io *io, int fd, uint64_t offset, size_t size, enum bc_map_kind kind,
@@ -716,6 +729,21 @@ void bc_sim_set_short(struct bc_sim *sim, size_t bytes)
     pthread_mutex_lock(&sim->mutex);
     sim->short_bytes = bytes;
     pthread_mutex_unlock(&sim->mutex);
+}
+
+void bc_sim_set_room(struct bc_sim *sim, uint64_t bytes)
+{
+    pthread_mutex_lock(&sim->mutex);
+    sim->room = bytes;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
+uint64_t bc_sim_used(struct bc_sim *sim)
+{
+    pthread_mutex_lock(&sim->mutex);
+    uint64_t used = sim_disk_used(sim->disk);
+    pthread_mutex_unlock(&sim->mutex);
+    return used;
 }
 
 void bc_sim_set_hook(struct bc_sim *sim, void (*hook)(void *context, enum bc_sim_call kind), void *context)

@@ -96,6 +96,12 @@ void bc_sim_fail(struct bc_sim *sim, enum bc_sim_call kind, uint64_t n, int erro
 /* Reads and writes transfer at most so many bytes a call; 0: all. */
 void bc_sim_set_short(struct bc_sim *sim, size_t bytes);
 
+/* The disk is full when its files take so many bytes, in blocks of 4 KiB, one for each directory; 0: it never is. A file
+ * that has no name any more takes none. Room laid out behind a file's end goes with the next truncation that makes it
+ * no longer, and with the power. bc_sim_used(): what is taken now. */
+void bc_sim_set_room(struct bc_sim *sim, uint64_t bytes);
+uint64_t bc_sim_used(struct bc_sim *sim);
+
 /* Called before each call, outside the mutex: to stop a thread at a chosen place. NULL: none. Not while in use. */
 void bc_sim_set_hook(struct bc_sim *sim, void (*hook)(void *context, enum bc_sim_call kind), void *context);
 

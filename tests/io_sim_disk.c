@@ -417,3 +417,24 @@ uint64_t sim_disk_digest(const struct sim_disk *disk)
 {
     return digest_of(disk->nodes[0]);
 }
+
+uint64_t sim_node_used(const struct sim_node *node, uint64_t end)
+{
+    if (end < node->now.size) end = node->now.size;
+    if (end < node->allocated) end = node->allocated;
+    return (end + SIM_BLOCK - 1) / SIM_BLOCK * SIM_BLOCK;
+}
+
+static uint64_t used_below(const struct sim_node *node)
+{
+    uint64_t sum = 0;
+
+    if (!node->is_directory) return sim_node_used(node, 0);
+    for (size_t i = 0; i < node->names.count; i++) sum += used_below(node->names.list[i].node);
+    return sum + SIM_BLOCK;
+}
+
+uint64_t sim_disk_used(const struct sim_disk *disk)
+{
+    return used_below(disk->nodes[0]);
+}

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define SIM_SECTOR 512u                  /* a torn write is torn between sectors, and now and then inside one */
+#define SIM_BLOCK 4096u                  /* what room is counted in */
 #define SIM_FILE_MAX ((uint64_t)1 << 30) /* bytes; a write beyond it is a bug of the store under test */
 
 enum sim_change_kind { SIM_WRITE, SIM_TRUNCATE, SIM_LINK, SIM_UNLINK, SIM_RENAME };
@@ -53,6 +54,7 @@ struct sim_node {
     size_t number; /* its place in the disk's array */
     bool is_directory;
     struct sim_content now, durable;      /* of a file */
+    uint64_t allocated;                   /* bytes of it that have room, if that is more than its size */
     struct sim_entries names, safe_names; /* of a directory: now, and durable */
     struct sim_change *changes;
     size_t change_count;
@@ -118,6 +120,10 @@ void sim_disk_drop_flights(struct sim_disk *disk);
  * is odd. SIM_KEEP_RANDOM keeps any subset of the changes: writes sector by sector, growth as zeros or not at all. */
 size_t sim_disk_unsynced(const struct sim_disk *disk); /* changes, those in flight too */
 struct sim_disk *sim_disk_cut(const struct sim_disk *disk, enum sim_keep keep, uint64_t seed);
+
+/* Bytes in blocks that the files take which have a name now; and one of them, were it to end, or have room, at end. */
+uint64_t sim_disk_used(const struct sim_disk *disk);
+uint64_t sim_node_used(const struct sim_node *node, uint64_t end);
 
 /* A hash of all names and bytes as they are now: two disks that look the same have the same. */
 uint64_t sim_disk_digest(const struct sim_disk *disk);

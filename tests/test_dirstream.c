@@ -6,9 +6,9 @@
 static void a_name_keeps_its_number(void)
 {
     struct bcfs_positions positions;
-    uint32_t first = 9;
-    uint32_t second = 9;
-    uint32_t again = 9;
+    uint64_t first = 9;
+    uint64_t second = 9;
+    uint64_t again = 9;
 
     bcfs_positions_init(&positions);
     CU_ASSERT_TRUE(bcfs_positions_number(&positions, "a", 1, &first));
@@ -25,7 +25,7 @@ static void a_number_never_given_has_no_name(void)
     struct bcfs_positions positions;
     const void *name = NULL;
     size_t size = 0;
-    uint32_t number = 0;
+    uint64_t number = 0;
 
     bcfs_positions_init(&positions);
     CU_ASSERT_FALSE(bcfs_positions_name(&positions, 0, &name, &size));
@@ -41,9 +41,9 @@ static void a_number_never_given_has_no_name(void)
 static void a_name_that_begins_another_is_another(void)
 {
     struct bcfs_positions positions;
-    uint32_t short_number = 0;
-    uint32_t long_number = 0;
-    uint32_t odd_number = 0;
+    uint64_t short_number = 0;
+    uint64_t long_number = 0;
+    uint64_t odd_number = 0;
 
     bcfs_positions_init(&positions);
     CU_ASSERT_TRUE(bcfs_positions_number(&positions, "ab", 2, &long_number));
@@ -66,7 +66,7 @@ static void every_number_leads_back_to_its_name(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(sizes);
     bcfs_positions_init(&positions);
     for (uint32_t i = 0; i < NAMES; i++) {
-        uint32_t number = 0;
+        uint64_t number = 0;
 
         /* Distinct by the number in front, of any length up to the longest. */
         sizes[i] = 8 + (size_t)(unit_random(&state) % 248);
@@ -78,7 +78,7 @@ static void every_number_leads_back_to_its_name(void)
     for (uint32_t i = 0; i < NAMES; i++) {
         const void *name = NULL;
         size_t size = 0;
-        uint32_t number = 0;
+        uint64_t number = 0;
 
         CU_ASSERT_TRUE_FATAL(bcfs_positions_name(&positions, i, &name, &size));
         CU_ASSERT_EQUAL_FATAL(size, sizes[i]);
@@ -91,6 +91,50 @@ static void every_number_leads_back_to_its_name(void)
     free(names);
 }
 
+/* A directory of a few names that come and go: positions of lately stay good, and memory bounded. */
+static void names_that_come_and_go_are_forgotten(void)
+{
+    enum { ENTRIES = 1000, ROUNDS = 400 };
+    struct bcfs_positions positions;
+    uint64_t number = 0, last = 0;
+    size_t most = 0;
+
+    bcfs_positions_init(&positions);
+    for (uint32_t i = 0; i < ENTRIES * ROUNDS; i++) {
+        const void *name = NULL;
+        size_t size = 0;
+
+        if (bcfs_positions_are_many(&positions)) bcfs_positions_trim(&positions, ENTRIES);
+        CU_ASSERT_TRUE_FATAL(bcfs_positions_number(&positions, &i, sizeof(i), &number));
+        CU_ASSERT_EQUAL_FATAL(number, i);
+        if (positions.now.count + positions.before.count > most) most = positions.now.count + positions.before.count;
+        last = i > BCFS_POSITIONS_LEAST ? i - BCFS_POSITIONS_LEAST : 0;
+        CU_ASSERT_TRUE_FATAL(bcfs_positions_name(&positions, last, &name, &size));
+        CU_ASSERT_EQUAL_FATAL(size, sizeof(i));
+        CU_ASSERT_EQUAL_FATAL(memcmp(name, &(uint32_t){(uint32_t)last}, size), 0);
+    }
+    CU_ASSERT_TRUE(most <= 2 * BCFS_POSITIONS_LEAST);
+    CU_ASSERT_FALSE(bcfs_positions_name(&positions, 0, &(const void *){NULL}, &(size_t){0}));
+    bcfs_positions_release(&positions);
+}
+
+/* One of many names keeps them all: who goes back to its beginning finds that. */
+static void all_names_of_a_large_directory_are_kept(void)
+{
+    enum { ENTRIES = 300000 };
+    struct bcfs_positions positions;
+    uint64_t number = 0;
+
+    bcfs_positions_init(&positions);
+    for (uint32_t round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < ENTRIES; i++) {
+            if (bcfs_positions_are_many(&positions)) bcfs_positions_trim(&positions, ENTRIES);
+            CU_ASSERT_TRUE_FATAL(bcfs_positions_number(&positions, &i, sizeof(i), &number));
+            CU_ASSERT_EQUAL_FATAL(number, i);
+        }
+    bcfs_positions_release(&positions);
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
@@ -98,6 +142,8 @@ int main(void)
         {"a number never given has no name", a_number_never_given_has_no_name},
         {"a name that begins another is another", a_name_that_begins_another_is_another},
         {"every number leads back to its name", every_number_leads_back_to_its_name},
+        {"names that come and go are forgotten", names_that_come_and_go_are_forgotten},
+        {"all names of a large directory are kept", all_names_of_a_large_directory_are_kept},
         CU_TEST_INFO_NULL,
     };
     return unit_run("dirstream", tests);

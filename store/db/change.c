@@ -128,7 +128,7 @@ static bc_status move_room(struct names *names)
     instance->reserved -= names->taken;
     if (instance->active) status = bc_partition_give_room(instance);
     if (status == BITCASK_OK) status = bc_partition_writable(names->inodes);
-    if (status == BITCASK_OK) status = bc_partition_make_ready(names->inodes, bound, false);
+    if (status == BITCASK_OK) status = bc_partition_make_ready(names->inodes, bound, true); /* it was promised */
     if (status == BITCASK_OK) names->inodes->reserved += names->room = bound;
     bc_fair_unlock(&names->inodes->write_lock);
     bc_fair_unlock(&instance->write_lock);
@@ -151,7 +151,7 @@ static void give_room_back(struct names *names)
 
     if (names->taken == 0 || bc_node_pin(names->node, &instance) != BITCASK_OK) return;
     bc_fair_lock(&instance->write_lock);
-    if (instance->active) (void)bc_partition_make_room(instance, names->taken, false);
+    if (instance->active) (void)bc_partition_make_room(instance, names->taken, true);
     instance->reserved += names->taken;
     bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(names->node);

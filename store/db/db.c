@@ -117,6 +117,7 @@ static bc_status init_locks(struct bitcask *db)
 static void free_db(struct bitcask *db)
 {
     bc_maintenance_close(db);
+    bc_reserve_close(&db->reserve);
     bc_store_dir_close(db);
     bc_dir_names_release(&db->dir_names);
     pthread_mutex_destroy(&db->tree_lock);
@@ -225,6 +226,10 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
     db->memory.limit = options->memory_limit > 0 ? options->memory_limit : default_memory_limit();
     if (db->max_open < 4) db->max_open = 4; /* a rename needs both sides and partition 1 */
     status = bc_store_dir_open(db, options);
+    if (status == BITCASK_OK && !options->read_only) {
+        status = bc_reserve_open(&db->reserve, io, db->dir_fd);
+        if (status == BITCASK_OK) db->env.reserve = &db->reserve;
+    }
     if (status == BITCASK_OK) status = recover(db);
     if (status == BITCASK_OK && has_thread(io, options)) {
         if (pthread_create(&db->syncer, NULL, sync_now_and_then, db) == 0) db->syncer_runs = true;

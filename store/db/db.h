@@ -96,6 +96,7 @@ struct bitcask {
     unsigned sync_interval_ms;
     unsigned max_open;
     struct bc_memory memory;                   /* what the open partitions take; no lock */
+    struct bc_reserve reserve;                 /* has a lock of its own */
     char *path;                                /* for messages */
     uint64_t bytes_read, bytes_written, syncs; /* what io had counted when this store was opened */
 

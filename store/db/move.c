@@ -239,7 +239,7 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
     if (db->env.read_only) return bc_fail(BITCASK_READ_ONLY, "the store was opened read-only");
     bc_names_lock(db);
     while (at < count && status == BITCASK_OK) {
-        size_t across = 0;
+        size_t across = 0, before = at;
         bool round = false;
 
         if (!bc_move_is_for_round(&items[at])) {
@@ -249,7 +249,11 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
             continue;
         }
         while (at + across < count && bc_move_is_for_round(&items[at + across])) across++;
-        status = bc_moves_round(db, &items[at], across, &at);
+        /* On a full disk there may be room for a few where there is none for all. */
+        do {
+            status = bc_moves_round(db, &items[at], across, &at);
+            across /= 4;
+        } while (bc_is_full(status) && at == before && across > 0);
     }
     bc_names_unlock(db);
     if (done) *done = at;

@@ -355,16 +355,39 @@ static void inodes_done(struct bc_round *round, const struct batch *batch)
     }
 }
 
+/* Gives back what the sides have laid out and need not. False: there was nothing. */
+static bool give_room(struct bc_round *round)
+{
+    bool given = false;
+
+    for (size_t i = 0; i < round->side_count; i++) {
+        struct bc_partition *instance = round->sides[i].instance;
+
+        if (!instance->active || instance->allocated <= instance->active->end) continue;
+        given |= bc_partition_give_room(instance) == BITCASK_OK;
+    }
+    return given;
+}
+
 /* Writes an intent for each change to partition 1, with its inodes, and syncs them, once for all, before anybody sees
  * them: a name whose inode was gone would else be left of a failed sync. *logged: they are on disk, or may be, though
  * it failed. */
 static bc_status write_intents(struct bc_round *round, bool *logged)
 {
     struct batch batch = {0};
+    bool deletion = true;
     bool poisoned = atomic_load(&round->inodes->poisoned);
     bc_status status = make_batch(round, &batch);
 
+    for (size_t i = 0; i < round->count; i++)
+        for (size_t n = 0; n < round->changes[i]->write_count; n++)
+            deletion &= (round->changes[i]->writes[n].write.flags & BC_RECORD_TOMBSTONE) != 0;
+    /* With the records of inodes that lose a name, and keep others. */
+    if (status == BITCASK_OK) batch.writes[0].is_due = deletion;
     if (status == BITCASK_OK) status = bc_partition_append_synced(round->inodes, batch.writes, batch.count);
+    /* Whoever promised a rename had room reserved for both logs in the one that it goes to. */
+    if (bc_is_full(status) && batch.count > 0 && give_room(round))
+        status = bc_partition_append_synced(round->inodes, batch.writes, batch.count);
     if (status == BITCASK_OK) inodes_done(round, &batch);
     *logged = status == BITCASK_OK || (!poisoned && atomic_load(&round->inodes->poisoned));
     for (size_t i = 0; batch.values && i < round->count; i++) bc_buffer_release(&batch.values[i]);

@@ -35,7 +35,7 @@ struct content {
 
 static bool look_at(void *context, const char *name)
 {
-    static const char *const ours[] = {MARKER_NEW, LOCK, PARTITIONS, "snapshots", "lost+found"};
+    static const char *const ours[] = {MARKER_NEW, LOCK, BC_RESERVE_NAME, PARTITIONS, "snapshots", "lost+found"};
     struct content *content = context;
 
     if (strcmp(name, MARKER) == 0) {

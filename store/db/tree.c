@@ -13,7 +13,7 @@
 bc_status bc_tree_note_session(struct bitcask *db)
 {
     static const uint8_t key[2] = {0, BC_KEY_SESSION};
-    struct bc_write write = {.key = key, .key_size = sizeof key};
+    struct bc_write write = {.key = key, .key_size = sizeof key, .is_due = true}; /* before an rmdir */
     struct bc_partition *instance;
     bc_status status;
 
@@ -142,6 +142,7 @@ bc_status bc_tree_forget_files(struct bitcask_partition *parent, uint64_t id)
 void bc_tree_remove_dropped(struct bitcask *db)
 {
     struct bc_dropped *list, *keep = NULL;
+    bool removed = false;
 
     pthread_mutex_lock(&db->live_lock);
     list = db->dropped;
@@ -158,6 +159,7 @@ void bc_tree_remove_dropped(struct bitcask *db)
             continue;
         }
         bc_status status = bc_partition_remove_files(&db->env, dropped->id);
+        removed = true;
         if (status != BITCASK_OK) {
             /* The deletion stands and is durable, so this is no failure of the sync. The session does not end on
              * record, so that the next open sweeps. */
@@ -169,6 +171,7 @@ void bc_tree_remove_dropped(struct bitcask *db)
         bc_node_unref(&dropped->parent);
         free(dropped);
     }
+    if (removed) bc_reserve_refill(db->env.reserve, false);
     while (keep) {
         struct bc_dropped *dropped = keep;
         keep = dropped->next;
@@ -207,6 +210,7 @@ bc_status bc_tree_drop(struct bitcask_partition *parent, const void *name, size_
     struct bitcask *db = parent->db;
     struct bitcask_partition *node = NULL;
     struct bc_partition *instance = NULL, *child = NULL;
+    bitcask_stats stats = {0};
     bc_status status;
     bool many;
 
@@ -226,12 +230,14 @@ bc_status bc_tree_drop(struct bitcask_partition *parent, const void *name, size_
     if (status == BITCASK_OK) status = bc_tree_note_session(db);
     if (status == BITCASK_OK) status = bc_node_pin(node, &child);
     if (status == BITCASK_OK) {
+        bc_partition_stats(child, &stats);
         status = append_drop(instance, child, name, name_size);
         if (status == BITCASK_OK) bc_node_drop(node);
         else bc_node_unpin(node);
     }
     if (instance) bc_node_unpin(parent);
     if (status == BITCASK_OK) (void)bc_tree_forget_files(parent, node->id);
+    if (status == BITCASK_OK) bc_reserve_note(db->env.reserve, -(int64_t)stats.data_bytes);
     pthread_mutex_unlock(&db->tree_lock);
     bc_node_unref(&node);
     if (status != BITCASK_OK) return status;

@@ -460,6 +460,20 @@ bc_status bc_writer_seek(struct bitcask_writer *writer, uint64_t offset, bool ho
     return status;
 }
 
+bc_status bc_writer_flush(struct bitcask_writer *writer)
+{
+    bc_status status;
+
+    pthread_mutex_lock(&writer->lock);
+    status = bc_pieces_flush(writer, BC_WRITER_PIECES);
+    if (status == BITCASK_OK) {
+        bc_writer_give_room(writer, writer->reserved);
+        writer->reserved = 0;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    return status;
+}
+
 void bc_writer_state(struct bitcask_writer *writer, uint64_t *size, uint64_t *stored, uint64_t *memory)
 {
     pthread_mutex_lock(&writer->lock);

@@ -27,6 +27,7 @@ bc_status bc_writer_write(struct bitcask_writer *writer, uint64_t offset, const 
 bc_status bc_writer_read(struct bitcask_writer *writer, uint64_t offset, void *buffer, size_t size, size_t *got);
 bc_status bc_writer_resize(struct bitcask_writer *writer, uint64_t size);
 bc_status bc_writer_clear(struct bitcask_writer *writer, uint64_t offset, uint64_t size);
+bc_status bc_writer_flush(struct bitcask_writer *writer);
 bc_status bc_writer_reserve(struct bitcask_writer *writer, uint64_t offset, uint64_t size);
 bc_status bc_writer_seek(struct bitcask_writer *writer, uint64_t offset, bool hole, uint64_t *found);
 void bc_writer_state(struct bitcask_writer *writer, uint64_t *size, uint64_t *stored, uint64_t *memory);

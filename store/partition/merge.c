@@ -400,6 +400,8 @@ bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_mer
                              const struct bc_merge_hooks *hooks, bitcask_merge_result *result)
 {
     bc_status status = bc_partition_warm(partition);
+    struct bc_reserve *reserve = partition->env->reserve;
+    uint64_t before = result->bytes_in - result->bytes_out;
     size_t tries = 0, inputs = 0;
     bool again;
 
@@ -411,7 +413,12 @@ bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_mer
     pthread_mutex_lock(&partition->files_lock);
     do {
         status = try_merge(partition, run, hooks, result, &again, &inputs);
+        /* All of its share at once: a merge that finds no room may have copied much until then. */
+        if (bc_is_full(status) && bc_reserve_lend(reserve))
+            status = try_merge(partition, run, hooks, result, &again, &inputs);
     } while (again && tries++ < inputs); /* each makes one hint anew, at most */
     pthread_mutex_unlock(&partition->files_lock);
+    bc_reserve_note(reserve, (int64_t)(before - (result->bytes_in - result->bytes_out)));
+    bc_reserve_refill(reserve, true);
     return status;
 }

@@ -32,6 +32,7 @@
 #include "log/inode_body.h"
 #include "log/segment.h"
 #include "partition/dir_names.h"
+#include "partition/reserve.h"
 
 #define BC_VERSION_MAX ((uint64_t)INT64_MAX - 1) /* what a version may be at most; more is hostile */
 #define BC_ROOT_ID 0u
@@ -57,6 +58,7 @@ struct bc_env {
     void (*log)(void *context, bitcask_log_level level, const char *line); /* or NULL */
     void *log_context;
     struct bc_memory *memory; /* or NULL: it is not counted */
+    struct bc_reserve *reserve; /* or NULL: no room is kept for deletions and merges but the partitions' own */
     struct bc_stripes *foreground; /* threads within reads and writes that somebody waits for: merges step back; or NULL */
 };
 
@@ -175,6 +177,7 @@ struct bc_partition {
     _Atomic uint64_t bloom_hits, bloom_misses;
     _Atomic uint64_t merges, merge_ns, merge_reclaimed_bytes, last_merge_ns; /* by the floor above */
     _Atomic uint64_t log_bytes; /* appended, under write_lock */
+    uint64_t told_bytes;        /* of these the reserve knows; guarded by write_lock */
     _Atomic uint64_t merged_bytes; /* of outputs; by the floor above */
     struct bc_timings timings;  /* fsync here, the others by the floor above; no lock */
     struct bc_stripes gets; /* last: see base/stripes.h */
@@ -190,6 +193,7 @@ struct bc_write {
     uint32_t value_crc;  /* if has_crc: the value's CRC, known from when it was put */
     bool has_crc;
     bool explicit_version; /* version is given (a redo), else it is chosen and filled in */
+    bool is_due;           /* its batch may use what is kept for deletions: it was promised, or is a part of one */
     uint64_t version;
     bitcask_attrs attrs; /* times equal to the version are left out on disk */
 };
@@ -278,19 +282,19 @@ void bc_partition_release_slots(struct bc_partition *partition);
 /* Adds segment (reference taken over) in a free place, or as the highest slot. write_lock held, or not shared yet. */
 bc_status bc_partition_add_slot(struct bc_partition *partition, struct bc_segment *segment, uint32_t *slot);
 
-/* Makes active.data, and the directory where need be. write_lock held. */
-bc_status bc_partition_make_active(struct bc_partition *partition);
+/* Makes active.data, and the directory where need be. deletion: as below. write_lock held. */
+bc_status bc_partition_make_active(struct bc_partition *partition, bool deletion);
 
-/* Seals active as N.data and makes the next. The room behind the old one is given back first, so this works on a full
- * disk, and may lose what was reserved there. write_lock held. */
+/* Seals active as N.data and makes the next. On a full disk the room behind the old one is given back first, so this
+ * works there, too, and may lose what was reserved if somebody else is faster. write_lock held. */
 bc_status bc_partition_rotate(struct bc_partition *partition);
 
 /* The same, only if what is reserved, and what deletions may use, has room in the next one as well: where it does not,
  * NO_SPACE or QUOTA, with active unchanged. */
 bc_status bc_partition_rotate_keeping_room(struct bc_partition *partition);
 
-/* Room on disk for bytes more at the end of active, besides what is reserved for others. A deletion may use the
- * last reserve. write_lock held. */
+/* Room on disk for bytes more at the end of active, besides what is reserved for others. A deletion, or what was
+ * promised, may use the last reserve, and then the store's. write_lock held. */
 bc_status bc_partition_make_room(struct bc_partition *partition, uint64_t bytes, bool deletion);
 
 /* Gives the disk back what was laid out behind the log, but for what is reserved. write_lock held, active segment. */

@@ -56,5 +56,6 @@ bc_status bc_partition_redo(struct bc_partition *partition, struct bc_write *wri
     while (first < count && writes[first].version <= partition->last_version) first++;
     if (first == count) return BITCASK_OK;
     if (partition->env->read_only) return bc_partition_redo_in_memory(partition, writes + first, count - first);
+    writes[first].is_due = true; /* a store must open on a full disk */
     return bc_partition_append(partition, writes + first, count - first, true, 0);
 }

@@ -110,7 +110,7 @@ static uint64_t last_reserve(const struct bc_partition *partition)
 }
 
 /* The file of the next active segment, under a name for the time being, with room laid out behind it. */
-static bc_status prepare_active(struct bc_partition *partition, uint64_t room, struct bc_segment **segment)
+static bc_status try_active(struct bc_partition *partition, uint64_t room, struct bc_segment **segment)
 {
     struct bc_segment_header header = {
         .segment_id = partition->next_segment_id,
@@ -122,6 +122,18 @@ static bc_status prepare_active(struct bc_partition *partition, uint64_t room, s
 
     bc_segment_set_path(&header, partition->label);
     return bc_segment_prepare(partition->env->io, partition->dir_fd, &header, room, segment);
+}
+
+/* The same at the expense of what is kept for this use. */
+static bc_status prepare_active(struct bc_partition *partition, uint64_t room, enum bc_reserve_use use,
+                                struct bc_segment **segment)
+{
+    bc_status status = try_active(partition, room, segment);
+
+    for (uint64_t bytes = room + 2 * BLOCK; bc_is_full(status) && bc_reserve_give(partition->env->reserve, use, bytes);
+         bytes *= 2)
+        status = try_active(partition, room, segment);
+    return status;
 }
 
 /* Makes what was prepared active.data, in the open directory. Takes segment over. */
@@ -153,18 +165,23 @@ static bc_status begin_active(struct bc_partition *partition, struct bc_segment 
     return BITCASK_OK;
 }
 
-bc_status bc_partition_make_active(struct bc_partition *partition)
+bc_status bc_partition_make_active(struct bc_partition *partition, bool deletion)
 {
+    struct bc_reserve *reserve = partition->env->reserve;
     struct bc_segment *segment = NULL;
-    bc_status status;
+    bc_status status = deletion ? BITCASK_OK : bc_reserve_keep(reserve, 0);
 
-    if (partition->dir_fd < 0) {
+    if (status == BITCASK_OK && partition->dir_fd < 0) {
         status = bc_partition_open_dir(partition->env, partition->id, true, &partition->dir_fd);
-        if (status != BITCASK_OK) return status;
+        for (uint64_t bytes = BLOCK;
+             deletion && bc_is_full(status) && bc_reserve_give(reserve, BC_RESERVE_DELETION, bytes); bytes *= 2)
+            status = bc_partition_open_dir(partition->env, partition->id, true, &partition->dir_fd);
     }
+    if (status != BITCASK_OK) return status;
     /* The names are synced with the first sync of the log, not here: nothing depends on them before. */
     bc_partition_names_changed(partition);
-    status = prepare_active(partition, 0, &segment);
+    status =
+        deletion ? prepare_active(partition, 0, BC_RESERVE_DELETION, &segment) : try_active(partition, 0, &segment);
     return status == BITCASK_OK ? begin_active(partition, segment, 0) : status;
 }
 
@@ -214,7 +231,7 @@ static bc_status rotate(struct bc_partition *partition, bool keep_room)
     status = bc_partition_writable(partition);
     /* Before the room behind the old one is given back: the disk may be full, and what was promised must not go to
      * somebody else in between. */
-    if (status == BITCASK_OK && keep_room) status = prepare_active(partition, room, &next);
+    if (status == BITCASK_OK && keep_room) status = try_active(partition, room, &next);
     if (status == BITCASK_OK) status = settle_carry(partition);
     if (status == BITCASK_OK) status = end_file(partition);
     bc_segment_name(old->segment_id, name);
@@ -236,7 +253,7 @@ static bc_status rotate(struct bc_partition *partition, bool keep_room)
         bc_segment_abandon(io, partition->dir_fd, &next, status);
         return status;
     }
-    if (!next) status = prepare_active(partition, 0, &next);
+    if (!next) status = prepare_active(partition, 0, BC_RESERVE_MERGE, &next);
     if (status == BITCASK_OK) status = begin_active(partition, next, room);
     if (status != BITCASK_OK) return status; /* the next append tries again */
     /* The new name before the first acknowledged byte in it. */
@@ -250,38 +267,61 @@ static bc_status rotate(struct bc_partition *partition, bool keep_room)
     return status;
 }
 
-bc_status bc_partition_rotate(struct bc_partition *partition)
-{
-    return rotate(partition, false);
-}
-
 bc_status bc_partition_rotate_keeping_room(struct bc_partition *partition)
 {
     return rotate(partition, true);
 }
 
-static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
+/* Lays out the file from the log's end up to `stop`; where there is no room, at the expense of what is kept for
+ * deletions, if they or what was promised may use that. */
+static bc_status lay_out(struct bc_partition *partition, uint64_t stop, bool deletion)
 {
     struct bc_segment *active = partition->active;
-    uint64_t end = active->end, need = end + bytes, want, more;
-    bc_status status;
+    struct bc_io *io = partition->env->io;
+    bc_status status = bc_io_allocate(io, active->fd, active->name, active->end, stop - active->end);
 
-    if (deletion && need <= partition->allocated) return BITCASK_OK;
-    need += partition->reserved + (deletion ? 0 : last_reserve(partition));
+    for (uint64_t bytes = BLOCK;
+         deletion && bc_is_full(status) && bc_reserve_give(partition->env->reserve, BC_RESERVE_DELETION, bytes);
+         bytes *= 2)
+        status = bc_io_allocate(io, active->fd, active->name, active->end, stop - active->end);
+    if (status == BITCASK_OK) partition->allocated = stop;
+    return status;
+}
+
+bc_status bc_partition_rotate(struct bc_partition *partition)
+{
+    struct bc_segment *full = partition->active;
+    bc_status status = BITCASK_NO_SPACE;
+
+    if (partition->reserved > 0) status = rotate(partition, true);
+    if (!bc_is_full(status) || partition->active != full) return status;
+    status = rotate(partition, false);
+    /* What was promised comes first, be it at the expense of deletions. If it fails, the writes say so. */
+    if (status == BITCASK_OK && partition->reserved > 0 && !partition->cannot_allocate)
+        (void)lay_out(partition, partition->active->end + partition->reserved, true);
+    return status;
+}
+
+static bc_status allocate_room(struct bc_partition *partition, uint64_t bytes, bool deletion)
+{
+    uint64_t end = partition->active->end, need = end + bytes + partition->reserved, want, more, grown;
+    bc_status status = BITCASK_OK;
+
+    if (!deletion) need += last_reserve(partition);
     if (need <= partition->allocated || partition->cannot_allocate) return BITCASK_OK;
+    grown = partition->log_bytes - partition->told_bytes;
+    partition->told_bytes += grown;
+    if (!deletion) status = bc_reserve_keep(partition->env->reserve, (int64_t)grown);
+    if (status != BITCASK_OK) return status;
     /* Ahead of the need by half the log, so that a large partition asks seldom and a small one takes a block. */
     more = end / 2 < GROWTH_MAX ? end / 2 : GROWTH_MAX;
-    want = (need + more + BLOCK - 1) / BLOCK * BLOCK;
-    status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
-    if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {
-        want = need;
-        status = bc_io_allocate(partition->env->io, active->fd, active->name, end, want - end);
-    }
+    want = (need + (deletion ? last_reserve(partition) : 0) + more + BLOCK - 1) / BLOCK * BLOCK;
+    status = lay_out(partition, want, false);
+    if (bc_is_full(status)) status = lay_out(partition, need, deletion);
     if (status == BITCASK_UNSUPPORTED) {
         partition->cannot_allocate = true; /* then the write itself says when the disk is full */
         return BITCASK_OK;
     }
-    if (status == BITCASK_OK) partition->allocated = want;
     return status;
 }
 

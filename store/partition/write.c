@@ -196,7 +196,7 @@ bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound
     bc_status status;
 
     if (!partition->active) {
-        status = bc_partition_make_active(partition);
+        status = bc_partition_make_active(partition, deletion);
         if (status != BITCASK_OK) return status;
     }
     if (partition->active->end + bound > partition->env->segment_size &&
@@ -205,7 +205,7 @@ bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound
 
         status = bc_partition_rotate_keeping_room(partition);
         /* On a full disk what was promised has its room behind the segment that is there, so that one goes on. */
-        if ((status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) && partition->active == full)
+        if (bc_is_full(status) && partition->active == full)
             bc_detail_clear();
         else if (status != BITCASK_OK)
             return status;
@@ -346,7 +346,8 @@ static bc_status append(struct bc_partition *partition, struct bc_write *writes,
 {
     struct encoded few[4], *encoded = few;
     struct iovec few_iov[10], *iov = few_iov;
-    bool deletion = true, any = false;
+    bool deletion = true, any = false, due = false;
+    uint64_t bound = bc_writes_bound(writes, count);
     bc_status status = bc_partition_writable(partition);
 
     if (status == BITCASK_OK) status = bc_partition_warm_locked(partition);
@@ -354,14 +355,16 @@ static bc_status append(struct bc_partition *partition, struct bc_write *writes,
     for (size_t i = 0; i < count; i++) {
         const uint8_t *key = writes[i].key;
 
+        due |= writes[i].is_due;
         /* An intent beside tombstones is that of a deletion. */
         if (writes[i].flags & BC_RECORD_TOMBSTONE) any = true;
         else if (key[0] != 0 || key[1] != BC_KEY_INTENT) deletion = false;
     }
-    deletion = deletion && any;
     if (reserved > partition->reserved) reserved = partition->reserved;
+    /* What has its room reserved was promised, and takes no part of anybody else's. */
+    due |= reserved >= bound;
     partition->reserved -= reserved;
-    status = bc_partition_make_ready(partition, bc_writes_bound(writes, count), deletion);
+    status = bc_partition_make_ready(partition, bound, (deletion && any) || due);
     if (status == BITCASK_OK && count > 4) {
         encoded = malloc(count * sizeof *encoded);
         iov = malloc((2 * count + 2) * sizeof *iov);

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# mount_bounds.sh - what users can make the daemon keep in memory is bounded, and others are served meanwhile: content
+# of files that were deleted and are open still, extended attributes that are not committed, those of directories,
+# listings that are never read to their end, names that come and go.
+#
+# The figures are of the daemon's anonymous memory, in MiB. LONG=1: four times as much of everything.
+
+# Functions are called by name, through check.
+# shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+require_fuse
+setup
+command -v python3 >/dev/null || skip_all "no python3"
+TIMES=$([ "$LONG" -eq 0 ] && echo 1 || echo 4)
+
+cat >"$TEST_DIR/hog.py" <<'PY'
+import os, resource, sys
+
+what, directory, daemon, times = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+most = first = None
+
+
+def look():
+    global most, first
+    with open(f"/proc/{daemon}/status") as status:
+        now = next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) // 1024
+    first = now if first is None else first
+    most = now if most is None or now > most else most
+
+
+def bounded(allowed):
+    look()
+    print(f"{what}: {first} MiB at first, {most} MiB at most, {allowed} more allowed")
+    sys.exit(most - first > allowed)
+
+
+def others_are_served(number):
+    path = f"{directory}/../other{number}"
+    with open(path, "w") as file:
+        file.write("served")
+    with open(path) as file:
+        assert file.read() == "served"
+    os.listdir(f"{directory}/..")
+
+
+def unlinked(count, size):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    files = []
+    for i in range(count):
+        fd = os.open(f"{directory}/file", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        content = bytes([i % 251]) * size
+        if i % 2:
+            assert os.write(fd, content) == size
+            os.unlink(f"{directory}/file")
+        else:
+            os.unlink(f"{directory}/file")
+            assert os.write(fd, content) == size
+        files.append(fd)
+        if i % 100 == 0:
+            look()
+            others_are_served(i % 3)
+    look()
+    for i, fd in enumerate(files):
+        assert os.pread(fd, 2 * size, 0) == bytes([i % 251]) * size, i
+        os.pwrite(fd, b"again", size // 2)
+        assert os.pread(fd, 6, size // 2 - 1) == bytes([i % 251]) + b"again"
+
+
+look()
+if what == "small":
+    unlinked(1500 * times, 65536)
+    bounded(60)
+if what == "large":
+    unlinked(100 * times, 1500000)
+    bounded(70)
+if what == "xattrs":
+    for i in range(4500 * times):
+        os.close(os.open(f"{directory}/{i}", os.O_CREAT | os.O_WRONLY))
+        os.setxattr(f"{directory}/{i}", "user.large", os.urandom(60000))
+        if i % 50 == 0:
+            look()
+            others_are_served(i % 3)
+    bounded(200)
+if what == "directories":
+    for i in range(800 * times):
+        os.mkdir(f"{directory}/{i}")
+        os.setxattr(f"{directory}/{i}", "user.large", bytes([i % 251]) * 60000)
+    for i in range(800 * times):
+        assert os.getxattr(f"{directory}/{i}", "user.large") == bytes([i % 251]) * 60000
+    bounded(35)
+if what == "listings":
+    for i in range(3000 * times):
+        os.close(os.open(f"{directory}/{i}", os.O_CREAT | os.O_WRONLY))
+    look()
+    first = most
+    handles = []
+    for i in range(900):
+        handles.append(os.scandir(directory))
+        next(handles[-1])
+    bounded(10)
+PY
+
+hog() {
+    mkdir "$MNT/$1"
+    python3 "$TEST_DIR/hog.py" "$1" "$MNT/$1" "$(daemon_pid)" "$TIMES"
+}
+
+# The daemon keeps no open file for any of this.
+descriptors() {
+    find "/proc/$(daemon_pid)/fd" -mindepth 1 | wc -l
+}
+
+for what in small large xattrs directories listings; do
+    # So that commits come late, and nothing but the bounds makes them come.
+    mount_store -o commit_ms=3000 || die "mount"
+    if grep -q 'lib[at]san' "/proc/$(daemon_pid)/maps"; then skip_all "a sanitizer keeps what was freed"; fi
+    before=$(descriptors)
+    check "memory is bounded: $what" hog "$what"
+    check "descriptors are as before: $what" [ "$(descriptors)" -le $((before + 40)) ]
+    check "unmounts" unmount_store
+    rm -rf "$STORE"
+done
+finish
