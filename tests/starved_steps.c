@@ -402,7 +402,8 @@ static void note_move(struct starved *store, const struct starved_move *move)
 void starved_moves(struct starved *store, const struct starved_move *moves, size_t count)
 {
     bitcask_move_item items[MOVES_MAX] = {{.from = NULL}};
-    bool good = true;
+    /* What an earlier failure left out cannot be moved. */
+    bool good = starved_at(store, moves[0].from, moves[0].from_name) != STARVED_NONE;
     size_t done = 0;
     for (size_t i = 0; i < count && good; i++) {
         items[i].from = starved_enter(store, moves[i].from);

@@ -245,12 +245,11 @@ static void writers_with_room(struct starved *store)
     bitcask_partition *root;
     bitcask_writer *writer = NULL;
     if (!starved_open(store)) return;
-    store->db->extent_shift = 9;
     root = starved_enter(store, ROOT);
     if (root && starved_ok(store, bitcask_writer_open(root, NULL, &writer), "writer_open")) {
-        for (uint64_t i = 0; i < 12; i++) {
-            (void)starved_ok(store, bitcask_writer_write(writer, i * 1500, "some bytes", 10), "writer_write");
-            (void)starved_ok(store, bitcask_writer_reserve(writer, i * 1500, 4000), "writer_reserve");
+        for (uint64_t i = 0; i < 24; i++) {
+            (void)starved_ok(store, bitcask_writer_write(writer, i * 15000, "some bytes", 10), "writer_write");
+            (void)starved_ok(store, bitcask_writer_reserve(writer, i * 15000, 4000), "writer_reserve");
         }
         (void)bitcask_writer_stored(writer);
     }
