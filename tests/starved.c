@@ -136,6 +136,14 @@ static void finish(struct starved *store, bool warm)
     starved_close(store);
 }
 
+/* What the store says of what happens, where one allocation was chosen. */
+static void tell_line(void *context, bitcask_log_level level, const char *line)
+{
+    (void)context;
+    (void)level;
+    fprintf(stderr, "%s: said: %s\n", starved_context, line);
+}
+
 /* Plays the script with allocation n failing; 0: none. False if there were fewer. */
 static bool run(const struct starved_script *script, const struct starved *base, uint64_t n, bool forever, bool looks)
 {
@@ -145,6 +153,7 @@ static bool run(const struct starved_script *script, const struct starved *base,
              looks ? ", what there is is read at once" : "");
     copy_store(base, &store, "run");
     store.looks = looks;
+    if (getenv("STARVE_AT")) store.options.log = tell_line;
     starve_forget_live();
     if (script->behind) starve_others_only(true);
     if (forever)

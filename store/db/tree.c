@@ -122,7 +122,13 @@ bc_status bc_tree_forget_files(struct bitcask_partition *parent, uint64_t id)
     struct bc_dropped *dropped = calloc(1, sizeof *dropped);
     struct bc_partition *instance;
 
-    if (!dropped) return BITCASK_NO_MEMORY; /* the files stay until an unclean end sweeps them: no harm done */
+    if (!dropped) {
+        /* The next open sweeps them. */
+        pthread_mutex_lock(&db->live_lock);
+        db->left_behind = true;
+        pthread_mutex_unlock(&db->live_lock);
+        return BITCASK_NO_MEMORY;
+    }
     instance = bc_node_pin_if_open(parent);
     dropped->id = id;
     dropped->parent = parent;
@@ -230,10 +236,8 @@ bc_status bc_tree_drop(struct bitcask_partition *parent, const void *name, size_
     if (status == BITCASK_OK) status = bc_node_pin(node, &child);
     if (status == BITCASK_OK) {
         status = append_drop(instance, child, name, name_size);
-        if (status == BITCASK_OK)
-            bc_node_drop(node);
-        else
-            bc_node_unpin(node);
+        if (status == BITCASK_OK) bc_node_drop(node);
+        else bc_node_unpin(node);
     }
     if (instance) bc_node_unpin(parent);
     if (status == BITCASK_OK) (void)bc_tree_forget_files(parent, node->id);
