@@ -105,6 +105,8 @@ struct bc_partition {
     pthread_mutex_t files_lock;
     bool superseded_left; /* a file that was merged away could not be removed: what supersedes it must stay, be it empty.
                              Guarded by files_lock */
+    struct bc_merge *unfinished; /* a merge behind its commit point that lacked memory, see merge.h; owned. Guarded by
+                                    files_lock */
     atomic_bool hints_wanted; /* a sealed segment has no hint: somebody is to call bc_partition_make_hints() */
 
     pthread_mutex_t write_lock;
