@@ -390,7 +390,8 @@ static bc_status do_round(struct names *names)
     bc_names_unlock(db);
     bc_change_release(&names->change);
     /* With the intent it is durable, whatever flags say. */
-    return status == BITCASK_OK ? bc_intents_limit(db) : status;
+    if (status == BITCASK_OK) bc_intents_limit(db);
+    return status;
 }
 
 bc_status bc_names_change(struct bitcask_partition *node, struct bc_name_op *ops, size_t count,

@@ -185,9 +185,8 @@ void bc_node_unref(struct bitcask_partition **node);
 /* The path of a node, "orders/2026", freed by the caller; NULL when out of memory. */
 char *bc_node_path(struct bitcask_partition *node);
 
-/* Gives a node a new place in the tree. */
-bc_status bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, const void *name,
-                       size_t name_size);
+/* Gives a node a new place in the tree, and takes name over, which was malloc'ed with a NUL behind it. */
+void bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, char *name, size_t name_size);
 
 /* True if node is ancestor or stands below it. */
 bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor);
@@ -325,7 +324,7 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
 bc_status bc_intents_strike(struct bitcask *db, bool force);
 
 /* The same by force, if many have gathered. */
-bc_status bc_intents_limit(struct bitcask *db);
+void bc_intents_limit(struct bitcask *db);
 
 /* The same by force, if node is part of a live intent. */
 bc_status bc_intents_finish(struct bitcask_partition *node);

@@ -100,14 +100,15 @@ bc_status bc_intents_strike(struct bitcask *db, bool force)
     return status;
 }
 
-bc_status bc_intents_limit(struct bitcask *db)
+void bc_intents_limit(struct bitcask *db)
 {
     bool many;
 
     pthread_mutex_lock(&db->live_lock);
     many = db->live_count > LIVE_MAX;
     pthread_mutex_unlock(&db->live_lock);
-    return many ? bc_intents_strike(db, true) : BITCASK_OK;
+    /* What is asked for is done, and durable by its intent; a log that cannot be synced says so to who uses it. */
+    if (many && bc_intents_strike(db, true) != BITCASK_OK) bc_detail_clear();
 }
 
 bc_status bc_intents_finish(struct bitcask_partition *node)
@@ -115,8 +116,10 @@ bc_status bc_intents_finish(struct bitcask_partition *node)
     struct bitcask *db = node->db;
     struct bc_partition *inodes;
     bool concerned = false;
-    bc_status status = BITCASK_OK;
+    /* At first: behind a strike that is not synced, nobody would look here again. */
+    bc_status status = bc_node_pin(db->inodes, &inodes);
 
+    if (status != BITCASK_OK) return status;
     /* The lock before the look: another thread that strikes has the intents off the list meanwhile, and the partition
      * would go while one that names it may still be redone. */
     pthread_mutex_lock(&db->strike_lock);
@@ -126,11 +129,8 @@ bc_status bc_intents_finish(struct bitcask_partition *node)
     pthread_mutex_unlock(&db->live_lock);
     if (concerned) status = strike(db, true);
     pthread_mutex_unlock(&db->strike_lock);
-    if (!concerned) return BITCASK_OK;
     /* The strike itself durable: the partition's files are about to go, and an intent that names it must not be back. */
-    if (status == BITCASK_OK) status = bc_node_pin(db->inodes, &inodes);
-    if (status != BITCASK_OK) return status;
-    status = bc_partition_sync_to(inodes, bc_partition_appended(inodes));
+    if (status == BITCASK_OK && concerned) status = bc_partition_sync_to(inodes, bc_partition_appended(inodes));
     bc_node_unpin(db->inodes);
     return status;
 }

@@ -61,19 +61,24 @@ static bc_status check_replaced(struct bc_move *move)
     return BITCASK_OK;
 }
 
-static bc_status check_loop(struct bc_move *move, const struct bc_entry *entry, struct bitcask_partition *into)
+/* Of a partition that is moved from `node` under `old` to `into` under `key`: no loop may come of it, and the memory
+ * for its new name is got now, since the tree must follow the records: syncs and checks go by it. */
+static bc_status prepare_node(struct bc_moved_node *moved, const struct bc_entry *entry, struct bitcask_partition *node,
+                              const void *old, size_t old_size, struct bitcask_partition *into, const void *key,
+                              size_t key_size)
 {
-    struct bitcask_partition *node = NULL;
     bc_status status;
-    bool below;
 
     if (!(entry->flags & BC_ENTRY_PARTITION)) return BITCASK_OK;
-    status = bc_node_get(into->db, entry->child_id, move->item->from, move->item->from_key, move->item->from_key_size,
-                         &node);
+    status = bc_node_get(into->db, entry->child_id, node, old, old_size, &moved->node);
     if (status != BITCASK_OK) return status;
-    below = bc_node_is_below(into, node);
-    bc_node_unref(&node);
-    return below ? bc_fail(BITCASK_LOOP, "a partition cannot be moved into itself") : BITCASK_OK;
+    if (bc_node_is_below(into, moved->node)) return bc_fail(BITCASK_LOOP, "a partition cannot be moved into itself");
+    moved->name = malloc(key_size + 1);
+    if (!moved->name) return BITCASK_NO_MEMORY;
+    memcpy(moved->name, key, key_size);
+    moved->name[key_size] = '\0';
+    moved->name_size = key_size;
+    return BITCASK_OK;
 }
 
 bc_status bc_move_prepare(struct bc_move *move)
@@ -96,8 +101,11 @@ bc_status bc_move_prepare(struct bc_move *move)
         if (move->same) return BITCASK_OK;
         if (!exchange) move->replaced_ino = target.child_id;
     }
-    status = check_loop(move, &move->source->entry, item->to);
-    if (status == BITCASK_OK && exchange) status = check_loop(move, &target, item->from);
+    status = prepare_node(&move->moved[0], &move->source->entry, item->from, item->from_key, item->from_key_size,
+                          item->to, item->to_key, item->to_key_size);
+    if (status == BITCASK_OK && exchange)
+        status = prepare_node(&move->moved[1], &target, item->to, item->to_key, item->to_key_size, item->from,
+                              item->from_key, item->from_key_size);
     if (status == BITCASK_OK && there && !exchange) {
         if (!partition && (target.flags & BC_ENTRY_PARTITION)) status = BITCASK_IS_PARTITION;
         else if (partition && !(target.flags & BC_ENTRY_PARTITION)) status = BITCASK_NOT_PARTITION;
@@ -128,8 +136,6 @@ void bc_move_take_back(struct bc_move *move)
 void bc_move_update_tree(struct bc_move *move)
 {
     const bitcask_move_item *item = move->item;
-    struct bitcask *db = item->to->db;
-    struct bitcask_partition *node = NULL;
 
     /* The file's attributes stand in its inode. The move stands, whatever becomes of them. */
     if ((move->source->entry.flags & BC_ENTRY_LINK) && item->attrs && !move->same && !(item->flags & BITCASK_EXCHANGE))
@@ -139,16 +145,12 @@ void bc_move_update_tree(struct bc_move *move)
         (void)bc_tree_forget_files(item->to, move->replaced->id);
         bc_node_unref(&move->replaced);
     }
-    if ((move->source->entry.flags & BC_ENTRY_PARTITION) &&
-        bc_node_get(db, move->source->entry.child_id, item->from, item->from_key, item->from_key_size, &node) ==
-            BITCASK_OK) {
-        (void)bc_node_move(node, item->to, item->to_key, item->to_key_size);
-        bc_node_unref(&node);
-    }
-    if (move->target && (move->target->entry.flags & BC_ENTRY_PARTITION) &&
-        bc_node_get(db, move->target->entry.child_id, item->to, item->to_key, item->to_key_size, &node) == BITCASK_OK) {
-        (void)bc_node_move(node, item->from, item->from_key, item->from_key_size);
-        bc_node_unref(&node);
+    for (size_t i = 0; i < 2; i++) {
+        struct bc_moved_node *moved = &move->moved[i];
+
+        if (!moved->node) continue;
+        bc_node_move(moved->node, i == 0 ? item->to : item->from, moved->name, moved->name_size);
+        moved->name = NULL;
     }
 }
 
@@ -156,6 +158,10 @@ void bc_move_release(struct bc_move *move)
 {
     if (move->replaced) bc_node_unpin(move->replaced);
     bc_node_unref(&move->replaced);
+    for (size_t i = 0; i < 2; i++) {
+        bc_node_unref(&move->moved[i].node);
+        free(move->moved[i].name);
+    }
     bc_value_close(&move->source);
     bc_value_close(&move->target);
     bc_change_release(&move->change);
@@ -257,7 +263,7 @@ bc_status bc_db_move(struct bitcask *db, const bitcask_move_item *items, size_t 
     }
     bc_names_unlock(db);
     if (done) *done = at;
-    if (status == BITCASK_OK) status = bc_intents_limit(db);
+    if (status == BITCASK_OK) bc_intents_limit(db);
     if (status == BITCASK_OK && db->sync == BITCASK_SYNC_ALWAYS)
         for (size_t i = 0; i < count && status == BITCASK_OK; i++) {
             if (!(items[i].flags & BITCASK_REMOVE)) status = bc_node_sync(items[i].to);

@@ -8,6 +8,13 @@
 
 #include "db/round.h"
 
+/* A partition that gets another name, with the memory for it. */
+struct bc_moved_node {
+    struct bitcask_partition *node; /* counted, or NULL */
+    char *name;                     /* owned */
+    size_t name_size;
+};
+
 /* One rename under way; or a link or a deletion, which have no target or replace none. */
 struct bc_move {
     const bitcask_move_item *item;
@@ -15,11 +22,12 @@ struct bc_move {
     struct bc_value *source, *target;   /* loaded; target for an exchange only */
     struct bitcask_partition *replaced; /* a partition at the target, or NULL; counted and pinned */
     struct bc_partition *replaced_instance;
-    bool replacing;               /* it is empty, takes no more writes, and vanishes with the move */
-    struct bc_write put, removal; /* at the target; at the source: a tombstone, or the target's record */
-    uint64_t replaced_ino;        /* the target is a name of this inode, and shall not be one any more; 0: no */
-    bool same;                    /* both are names of one inode: nothing is to be done */
-    struct bc_change change;      /* of a round */
+    bool replacing;                /* it is empty, takes no more writes, and vanishes with the move */
+    struct bc_write put, removal;  /* at the target; at the source: a tombstone, or the target's record */
+    uint64_t replaced_ino;         /* the target is a name of this inode, and shall not be one any more; 0: no */
+    bool same;                     /* both are names of one inode: nothing is to be done */
+    struct bc_moved_node moved[2]; /* source and target, where these are partitions */
+    struct bc_change change;       /* of a round */
     /* Of a link: */
     struct bc_content content; /* of a small file that becomes an inode: the bytes of source */
     uint8_t number[8];         /* the value of links */
@@ -38,7 +46,7 @@ bc_status bc_move_prepare(struct bc_move *move);
 /* A partition that was to be replaced, and is not, takes writes again. Its write lock is held. */
 void bc_move_take_back(struct bc_move *move);
 
-/* The names in the tree follow the records. Failing here is lack of memory: paths in messages are stale, no more. */
+/* The names in the tree follow the records. */
 void bc_move_update_tree(struct bc_move *move);
 
 /* Closes and unpins what the move holds. No lock but the tree lock is held. */

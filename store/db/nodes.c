@@ -114,26 +114,20 @@ char *bc_node_path(struct bitcask_partition *node)
     return path;
 }
 
-bc_status bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, const void *name,
-                       size_t name_size)
+void bc_node_move(struct bitcask_partition *node, struct bitcask_partition *parent, char *name, size_t name_size)
 {
     struct bitcask *db = node->db;
-    char *copy = malloc(name_size + 1);
     struct bitcask_partition *old;
 
-    if (!copy) return BITCASK_NO_MEMORY;
-    memcpy(copy, name, name_size);
-    copy[name_size] = '\0';
     pthread_mutex_lock(&db->nodes_lock);
     free(node->name);
-    node->name = copy;
+    node->name = name;
     node->name_size = name_size;
     old = node->parent;
     node->parent = parent;
     parent->users++;
     bc_node_unref_locked(old);
     pthread_mutex_unlock(&db->nodes_lock);
-    return BITCASK_OK;
 }
 
 bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor)

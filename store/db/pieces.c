@@ -37,8 +37,8 @@ bc_status bc_writer_extent(struct bitcask_writer *writer, uint64_t number, struc
     if (writer->last && writer->last_number == number) return BITCASK_OK;
     *extent = NULL;
     if (!run) return BITCASK_OK;
-    if (writer->stale)
-        return bc_fail(BITCASK_VERSION_MISMATCH, "the value was replaced by somebody else; open it anew");
+    status = bc_writer_check_held(writer);
+    if (status != BITCASK_OK) return status;
     bc_value_close(&writer->last);
     bc_extent_key(run->value_id, number, key);
     status = bc_partition_pin(writer->inodes, key, sizeof key, &writer->last);

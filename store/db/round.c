@@ -14,6 +14,8 @@ struct side {
     struct bc_partition *instance;
     struct bc_write *writes; /* owned */
     size_t count, write_room;
+    struct bc_append_memory memory;
+    bool deletion;         /* nothing but that is written */
     uint64_t room;         /* reserved for them */
     uint64_t last_version; /* to be put back if the round fails */
 };
@@ -27,6 +29,7 @@ struct bc_round {
     bool is_locked;
     struct bc_change **changes;
     size_t count, room;
+    struct bc_live_intent *live; /* one for each change, until they are known to the store */
     uint64_t first_intent;
 };
 
@@ -130,7 +133,7 @@ bc_status bc_round_add_side(struct bc_round *round, struct bitcask_partition *no
         if (!list) return BITCASK_NO_MEMORY;
         round->sides = list;
         side = &list[round->side_count];
-        *side = (struct side){.node = node};
+        *side = (struct side){.node = node, .deletion = true};
         status = bc_node_pin(node, &side->instance);
         if (status != BITCASK_OK) return status;
         round->side_count++;
@@ -177,6 +180,12 @@ void bc_round_end(struct bc_round **pointer)
     for (size_t i = 0; i < round->side_count; i++) {
         bc_node_unpin(round->sides[i].node);
         free(round->sides[i].writes);
+        bc_append_memory_release(&round->sides[i].memory);
+    }
+    while (round->live) {
+        struct bc_live_intent *live = round->live;
+        round->live = live->next;
+        free(live);
     }
     free(round->sides);
     free(round->locked);
@@ -228,6 +237,7 @@ static bc_status reserve(struct bc_round *round, struct bc_change *change)
         if (status != BITCASK_OK) return status; /* what the first ones reserved is given back with the round */
         side->instance->reserved += bound;
         side->room += bound;
+        side->deletion = side->deletion && (write->flags & BC_RECORD_TOMBSTONE);
         if (!write->has_crc) {
             write->value_crc = bc_crc32c(0, write->value, write->value_size);
             write->has_crc = true;
@@ -262,6 +272,43 @@ static bc_status add_to_side(struct side *side, struct bc_write *write)
     instance->last_version = write->version;
     list[side->count++] = *write;
     return BITCASK_OK;
+}
+
+/* Each side with a segment that takes all that comes to it: what is rotated behind the intents could fail. */
+static bc_status make_sides_ready(struct bc_round *round)
+{
+    bc_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < round->side_count && status == BITCASK_OK; i++) {
+        struct side *side = &round->sides[i];
+
+        if (side->room == 0) continue;
+        side->instance->reserved -= side->room;
+        status = bc_partition_make_ready(side->instance, side->room, side->deletion);
+        side->instance->reserved += side->room;
+    }
+    return status;
+}
+
+/* All the memory that is needed behind the intents, when it is too late to go without. */
+static bc_status get_memory(struct bc_round *round)
+{
+    bc_status status = BITCASK_OK;
+
+    for (size_t i = 0; i < round->side_count && status == BITCASK_OK; i++) {
+        struct side *side = &round->sides[i];
+
+        if (side->count > 0)
+            status = bc_partition_append_prepare(side->instance, side->writes, side->count, &side->memory);
+    }
+    for (size_t i = 0; i < round->count && status == BITCASK_OK; i++) {
+        struct bc_live_intent *live = calloc(1, sizeof *live);
+
+        if (!live) return BITCASK_NO_MEMORY;
+        live->next = round->live;
+        round->live = live;
+    }
+    return status;
 }
 
 /* Gives the records of the round their versions, and adds them to their sides. Only now that all have room: a change
@@ -412,7 +459,7 @@ static bc_status append_sides(struct bc_round *round, bool *whole)
 
         if (side->count == 0) continue;
         side->instance->last_version = side->last_version;
-        status = bc_partition_append(side->instance, side->writes, side->count, true, side->room);
+        status = bc_partition_append_prepared(side->instance, side->writes, side->count, side->room, &side->memory);
         if (status == BITCASK_OK) {
             side->room = 0;
             side->instance->directory_position = bc_partition_position(side->instance);
@@ -447,15 +494,16 @@ static void add_live_side(struct bc_round *round, struct bc_live_intent *live, s
     live->side_count++;
 }
 
-static bc_status add_live(struct bc_round *round)
+static void add_live(struct bc_round *round)
 {
     struct bitcask *db = round->db;
 
     for (size_t i = 0; i < round->count; i++) {
-        struct bc_live_intent *live = calloc(1, sizeof *live);
+        struct bc_live_intent *live = round->live;
         const struct bc_change *change = round->changes[i];
 
-        if (!live) return BITCASK_NO_MEMORY; /* it stays in partition 1 until the next open */
+        round->live = live->next;
+        live->next = NULL;
         live->intent_id = round->first_intent + i;
         for (size_t n = 0; n < change->write_count; n++) add_live_side(round, live, change->writes[n].node);
         pthread_mutex_lock(&db->live_lock);
@@ -464,7 +512,6 @@ static bc_status add_live(struct bc_round *round)
         db->live_count++;
         pthread_mutex_unlock(&db->live_lock);
     }
-    return BITCASK_OK;
 }
 
 /* Undoes what a failed round has reserved. */
@@ -486,12 +533,13 @@ bc_status bc_round_commit(struct bc_round *round)
     bc_status status = BITCASK_OK;
 
     for (size_t i = 0; i < round->count && status == BITCASK_OK; i++) status = encode_inodes(round->changes[i]);
+    if (status == BITCASK_OK) status = make_sides_ready(round);
     if (status == BITCASK_OK) status = add_to_sides(round);
-
+    if (status == BITCASK_OK) status = get_memory(round);
     if (status == BITCASK_OK) status = write_intents(round, &logged);
     if (status == BITCASK_OK) status = append_sides(round, &whole);
     /* Else the intents are to stay until the next open. */
-    if (status == BITCASK_OK && whole) (void)add_live(round);
+    if (status == BITCASK_OK && whole) add_live(round);
     if (status != BITCASK_OK) roll_back(round, logged);
     return status;
 }

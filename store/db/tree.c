@@ -47,6 +47,7 @@ bc_status bc_tree_create(struct bitcask_partition *parent, const void *name, siz
 {
     struct bitcask *db = parent->db;
     struct bc_partition *instance = NULL;
+    struct bitcask_partition *made = NULL;
     struct bc_write write = {.key = name, .key_size = name_size, .flags = BC_RECORD_PARTITION};
     struct bc_entry entry;
     uint8_t value[8];
@@ -58,6 +59,8 @@ bc_status bc_tree_create(struct bitcask_partition *parent, const void *name, siz
     pthread_mutex_lock(&db->tree_lock);
     status = bc_tree_note_session(db);
     if (status == BITCASK_OK) status = new_id(db, &id);
+    /* The handle before the record: who gets no handle must find no partition either. */
+    if (status == BITCASK_OK && node) status = bc_node_get(db, id, parent, name, name_size, &made);
     if (status == BITCASK_OK) status = bc_node_pin(parent, &instance);
     if (status == BITCASK_OK) {
         bc_put_u64(value, id);
@@ -70,12 +73,12 @@ bc_status bc_tree_create(struct bitcask_partition *parent, const void *name, siz
         bc_fair_unlock(&instance->write_lock);
         bc_node_unpin(parent);
     }
-    if (status == BITCASK_OK && node) status = bc_node_get(db, id, parent, name, name_size, node);
     pthread_mutex_unlock(&db->tree_lock);
-    if (status == BITCASK_OK) {
-        status = bc_node_end_write(parent, flags);
-        if (status != BITCASK_OK && node) bc_node_unref(node);
-    }
+    if (status == BITCASK_OK) status = bc_node_end_write(parent, flags);
+    if (status == BITCASK_OK && node)
+        *node = made;
+    else
+        bc_node_unref(&made);
     return status;
 }
 
@@ -119,7 +122,13 @@ bc_status bc_tree_forget_files(struct bitcask_partition *parent, uint64_t id)
     struct bc_dropped *dropped = calloc(1, sizeof *dropped);
     struct bc_partition *instance;
 
-    if (!dropped) return BITCASK_NO_MEMORY; /* the files stay until an unclean end sweeps them: no harm done */
+    if (!dropped) {
+        /* The next open sweeps them. */
+        pthread_mutex_lock(&db->live_lock);
+        db->left_behind = true;
+        pthread_mutex_unlock(&db->live_lock);
+        return BITCASK_NO_MEMORY;
+    }
     instance = bc_node_pin_if_open(parent);
     dropped->id = id;
     dropped->parent = parent;

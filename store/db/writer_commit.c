@@ -57,15 +57,63 @@ static bc_status prepare_extents(struct bitcask_writer *writer, struct bc_conten
     return BITCASK_OK;
 }
 
+static bool same_map(const struct bc_run *runs, size_t count, const struct bc_runs *list)
+{
+    if (count != list->count) return false;
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].first != list->runs[i].first || runs[i].count != list->runs[i].count ||
+            runs[i].value_id != list->runs[i].value_id)
+            return false;
+    return true;
+}
+
+/* The extents are the inode's now, and held as those of every reader are. Between the commit and this somebody may have
+ * replaced them: then what is not in memory here is lost, and the writer says so. Where it cannot be said, that is
+ * tried again at the next use of them: the commit stands. */
+static bc_status hold(struct bitcask_writer *writer, uint64_t ino)
+{
+    struct bc_value *value = NULL;
+    const struct bc_run *runs = NULL;
+    size_t count = 0;
+    uint8_t shift = 0;
+    uint64_t pinned_ino = 0;
+    bc_status status = BITCASK_OK;
+
+    if (ino == writer->ino && (writer->base || writer->committed.count == 0)) {
+        if (writer->base) bc_hold_settle(writer->db, writer->inodes, ino);
+        writer->unheld = false;
+        return BITCASK_OK;
+    }
+    if (ino != 0 && writer->committed.count > 0) {
+        status = bc_inode_pin(writer->db, ino, &value);
+        if (status == BITCASK_OK) bc_pinned_map(value, &pinned_ino, &shift, &runs, &count);
+    }
+    writer->unheld = status != BITCASK_OK && status != BITCASK_NOT_FOUND;
+    writer->stale =
+        writer->committed.count > 0 && !writer->unheld && (!value || !same_map(runs, count, &writer->committed));
+    if (writer->base) bc_pinned_close(&writer->base);
+    writer->base = value;
+    writer->ino = ino;
+    return writer->unheld ? status : BITCASK_OK;
+}
+
+bc_status bc_writer_check_held(struct bitcask_writer *writer)
+{
+    bc_status status = writer->unheld ? hold(writer, writer->ino) : BITCASK_OK;
+
+    if (status == BITCASK_OK && writer->stale)
+        status = bc_fail(BITCASK_VERSION_MISMATCH, "the value was replaced by somebody else; open it anew");
+    return status;
+}
+
 bc_status bc_writer_prepare(struct bitcask_writer *writer, struct bc_content *content, struct bc_content *based)
 {
     bool small;
-    bc_status status = BITCASK_OK;
+    bc_status status;
 
     pthread_mutex_lock(&writer->lock);
     small = writer->size <= writer->db->inline_max && writer->size <= (uint64_t)BC_CHUNK_PIECES << writer->extent_shift;
-    if (writer->stale)
-        status = bc_fail(BITCASK_VERSION_MISMATCH, "the value was replaced by somebody else; open it anew");
+    status = bc_writer_check_held(writer);
     writer->prepared.count = 0;
     if (status == BITCASK_OK) status = small ? prepare_inline(writer, content) : prepare_extents(writer, content);
     if (status == BITCASK_OK) {
@@ -78,39 +126,6 @@ bc_status bc_writer_prepare(struct bitcask_writer *writer, struct bc_content *co
     }
     pthread_mutex_unlock(&writer->lock);
     return status;
-}
-
-static bool same_map(const struct bc_run *runs, size_t count, const struct bc_runs *list)
-{
-    if (count != list->count) return false;
-    for (size_t i = 0; i < count; i++)
-        if (runs[i].first != list->runs[i].first || runs[i].count != list->runs[i].count ||
-            runs[i].value_id != list->runs[i].value_id)
-            return false;
-    return true;
-}
-
-/* The extents are the inode's now, and held as those of every reader are. Between the commit and this somebody may have
- * replaced them: then what is not in memory here is lost, and the writer says so. */
-static void hold(struct bitcask_writer *writer, uint64_t ino)
-{
-    struct bc_value *value = NULL;
-    const struct bc_run *runs = NULL;
-    size_t count = 0;
-    uint8_t shift = 0;
-    uint64_t pinned_ino = 0;
-
-    if (ino == writer->ino && (writer->base || writer->committed.count == 0)) {
-        if (writer->base) bc_hold_settle(writer->db, writer->inodes, ino);
-        return;
-    }
-    if (ino != 0 && writer->committed.count > 0 && bc_inode_pin(writer->db, ino, &value) == BITCASK_OK)
-        bc_pinned_map(value, &pinned_ino, &shift, &runs, &count);
-    writer->stale = writer->committed.count > 0 && (!value || !same_map(runs, count, &writer->committed));
-    if (writer->base) bc_pinned_close(&writer->base);
-    writer->base = value;
-    writer->ino = ino;
-    bc_detail_clear();
 }
 
 void bc_writer_done(struct bitcask_writer *writer, bool committed, uint64_t ino)
@@ -126,12 +141,12 @@ void bc_writer_done(struct bitcask_writer *writer, bool committed, uint64_t ino)
         writer->id_count -= writer->ids_prepared;
         if (writer->id_count > 0)
             memmove(writer->ids, writer->ids + writer->ids_prepared, writer->id_count * sizeof *writer->ids);
-        hold(writer, ino);
+        (void)hold(writer, ino);
     } else {
         /* It will be tried again, and needs the room then. Where it is gone, the next attempt says so. */
         (void)bc_writer_reserve_record(writer, 0);
-        bc_detail_clear();
     }
+    bc_detail_clear();
     writer->ids_prepared = 0;
     pthread_mutex_unlock(&writer->lock);
 }

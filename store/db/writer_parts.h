@@ -28,7 +28,8 @@ struct bitcask_writer {
     size_t id_count, id_room;
     size_t ids_prepared; /* of these, those that the commit under way covers */
     bool writing;
-    bool stale; /* somebody else replaced the content that this builds on */
+    bool stale;  /* somebody else replaced the content that this builds on */
+    bool unheld; /* the extents of the last commit could not be held, for lack of memory, say: to be tried again */
     struct bc_piece pieces[BC_WRITER_PIECES];
     size_t piece_count;
     uint64_t clock;
@@ -57,6 +58,12 @@ void bc_writer_give_room(struct bitcask_writer *writer, uint64_t bytes);
 
 /* Extents of the map go: those that no inode has are given up at once. lock held; room in the map was prepared. */
 void bc_writer_forget(struct bitcask_writer *writer, uint64_t first, uint64_t count);
+
+/* ---- writer_commit.c ---- */
+
+/* Whether the committed extents are still there to be read, held anew if need be. VERSION_MISMATCH; NO_MEMORY, IO, ...
+ * where that cannot be said now. lock held. */
+bc_status bc_writer_check_held(struct bitcask_writer *writer);
 
 /* ---- pieces.c ---- */
 

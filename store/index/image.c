@@ -199,7 +199,12 @@ bc_status bc_image_open(const void *bytes, size_t size, struct bc_index **index)
     for (uint32_t i = 0; i < head.class_count && status == BITCASK_OK; i++) {
         struct bc_class class;
         memcpy(&class, at + sizeof(head) + i * sizeof(class), sizeof(class));
-        if (bc_class_number(&(*index)->classes, &class) != i) status = corrupt("a class stands twice");
+        uint32_t number = bc_class_number(&(*index)->classes, &class);
+        /* There is room for as many as the head may say: what has no number lacks memory. */
+        if (number == BC_CLASS_NONE)
+            status = bc_fail(BITCASK_NO_MEMORY, "no memory for an index");
+        else if (number != i)
+            status = corrupt("a class stands twice");
     }
     if (status != BITCASK_OK) bc_index_close(index);
     return status;

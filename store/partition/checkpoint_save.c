@@ -4,6 +4,7 @@
  * checkpoint, never a write, a deletion, or a close: on a full disk there is none.
  */
 #include "partition/checkpoint.h"
+#include "partition/merge.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,20 +152,21 @@ static bc_status write_blocks(struct saving *saving, struct bc_checkpoint_writer
     return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
 }
 
-/* The front of the record that ends where the checkpoint does, if the one that is thought to be that is. */
-static bool read_last(struct saving *saving)
+/* The front of the record that ends where the checkpoint does; NOT_FOUND: the one that is thought to be that is not. */
+static bc_status read_last(struct saving *saving)
 {
     struct bc_checkpoint_head *head = &saving->head;
     struct bc_buffer buffer = {0};
     struct bc_record record;
-    bool found = head->last_record > 0 && head->last_record < head->end.offset &&
-                 bc_segment_read_front(saving->last, head->last_record, &buffer, &record) == BITCASK_OK &&
-                 head->last_record + bc_record_size(&record) == head->end.offset;
+    bc_status status = BITCASK_NOT_FOUND;
 
-    if (found) memcpy(head->last_front, buffer.data, sizeof head->last_front);
+    if (head->last_record > 0 && head->last_record < head->end.offset)
+        status = bc_segment_read_front(saving->last, head->last_record, &buffer, &record);
+    if (status == BITCASK_OK && head->last_record + bc_record_size(&record) != head->end.offset)
+        status = BITCASK_NOT_FOUND;
+    if (status == BITCASK_OK) memcpy(head->last_front, buffer.data, sizeof head->last_front);
     bc_buffer_release(&buffer);
-    bc_detail_clear();
-    return found;
+    return status == BITCASK_OK || status == BITCASK_NO_MEMORY ? status : BITCASK_NOT_FOUND;
 }
 
 /* Finds that record. Where the log was loaded from a hint nobody has seen it: then the segment is read. */
@@ -176,12 +178,16 @@ static bc_status find_last(struct saving *saving)
     bc_status status;
 
     if (head->end.offset == saving->last->header_size) head->last_record = 0;
-    if (head->end.offset == saving->last->header_size || read_last(saving)) return BITCASK_OK;
+    if (head->end.offset == saving->last->header_size) return BITCASK_OK;
+    status = read_last(saving);
+    if (status != BITCASK_NOT_FOUND) return status;
+    bc_detail_clear();
     status = bc_scan_open(saving->last, saving->last->header_size, head->end.offset, &scan);
     while (status == BITCASK_OK && (status = bc_scan_next(scan, &item)) == BITCASK_OK && item.kind != BC_SCAN_END)
         if (item.kind == BC_SCAN_RECORD) head->last_record = item.offset;
     bc_scan_close(&scan);
-    if (status != BITCASK_OK || read_last(saving)) return status;
+    if (status == BITCASK_OK) status = read_last(saving);
+    if (status != BITCASK_NOT_FOUND) return status;
     return bc_fail(BITCASK_CORRUPT, "%s: no record ends where the log does", saving->last->name);
 }
 
@@ -238,8 +244,9 @@ bc_status bc_checkpoint_save(struct bc_partition *partition)
     struct bc_checkpoint_writer *writer = NULL;
     uint64_t id = 0, bytes = 0;
     bool saved;
-    bc_status status;
+    bc_status status = bc_merge_finish(partition); /* what it names must be there at the next open */
 
+    if (status != BITCASK_OK) return status;
     bc_fair_lock_soon(&partition->write_lock);
     status = note_tail(&saving);
     bc_fair_unlock(&partition->write_lock);

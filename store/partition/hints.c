@@ -15,6 +15,7 @@
 #include "log/scan.h"
 #include "partition/checkpoint.h"
 #include "partition/load.h"
+#include "partition/merge.h"
 
 #define SMALL_LOG 8192u          /* a log that is as quickly scanned as a hint is read */
 #define BRIEF_LEAST (64u * 1024) /* what is worth a new hint where a partition is closed to make room: so much, */
@@ -258,10 +259,19 @@ void bc_partition_make_hints(struct bc_partition *partition)
         bc_partition_want_hints(partition);
         return;
     }
-    for (uint32_t slot = 0; next_without_hint(partition, &slot); slot++) {
-        note_failure(partition, bc_partition_hint_slot(partition, slot));
+    if (bc_merge_finish(partition) == BITCASK_OK) {
+        for (uint32_t slot = 0; next_without_hint(partition, &slot); slot++) {
+            bc_status status = bc_partition_hint_slot(partition, slot);
+
+            note_failure(partition, status);
+            if (status == BITCASK_NO_MEMORY) bc_partition_want_hints(partition);
+        }
+        bc_checkpoint_if_due(partition);
+    } else {
+        /* Two segments have a claim to the name of one hint. Another time. */
+        bc_partition_want_hints(partition);
+        bc_detail_clear();
     }
-    bc_checkpoint_if_due(partition);
     pthread_mutex_unlock(&partition->files_lock);
 }
 

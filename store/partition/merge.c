@@ -107,8 +107,11 @@ static void release(struct bc_merge *merge)
     free(merge->inputs);
     free(merge->older);
     free(merge->is_input);
+    bc_hint_cursor_close(&merge->cursor);
     bc_hint_close(&merge->hint);
+    free(merge->keys);
     bc_segment_unref(&merge->output);
+    free(merge);
 }
 
 /* ---- commit ---- */
@@ -188,30 +191,36 @@ static void swap_keys(struct bc_merge *merge, const struct swap_key *keys, size_
     bc_fair_unlock(&partition->write_lock);
 }
 
+/* Gets the memory of swap_all(). */
+static bc_status prepare_swap(struct bc_merge *merge)
+{
+    if (!merge->keys) merge->keys = malloc(SWAP_KEYS * sizeof *merge->keys);
+    if (!merge->keys) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a merge");
+    return merge->cursor ? BITCASK_OK : bc_hint_cursor_open(merge->hint, &merge->cursor);
+}
+
 /* Walks the output's hint, a few keys at a time, so that nobody waits long. */
 static bc_status swap_all(struct bc_merge *merge)
 {
-    struct swap_key *keys = malloc(SWAP_KEYS * sizeof *keys);
-    struct bc_hint_cursor *cursor = NULL;
     struct bc_hint_entry hinted;
     size_t count = 0;
-    bc_status status = keys ? bc_hint_cursor_open(merge->hint, &cursor) : BITCASK_NO_MEMORY;
+    bc_status status = prepare_swap(merge);
 
+    merge->no_memory = false;
     while (status == BITCASK_OK) {
-        status = bc_hint_cursor_next(cursor, &hinted);
+        status = bc_hint_cursor_next(merge->cursor, &hinted);
         if (status == BITCASK_OK && !(hinted.flags & BC_HINT_TOMBSTONE)) {
-            struct swap_key *k = &keys[count++];
+            struct swap_key *k = &merge->keys[count++];
             memcpy(k->key, hinted.key, hinted.key_size);
             k->key_size = hinted.key_size;
             bc_entry_from_hint(merge->output_slot, &hinted, &k->entry);
         }
         if (count == SWAP_KEYS || (status != BITCASK_OK && count > 0)) {
-            swap_keys(merge, keys, count);
+            swap_keys(merge, merge->keys, count);
             count = 0;
         }
     }
-    bc_hint_cursor_close(&cursor);
-    free(keys);
+    bc_hint_cursor_close(&merge->cursor);
     return status == BITCASK_NOT_FOUND ? BITCASK_OK : status;
 }
 
@@ -301,7 +310,7 @@ static void note_output(struct bc_merge *merge)
     bc_fair_unlock(&partition->write_lock);
 }
 
-/* From the commit point on: index, slots, files. */
+/* From the commit point on: index, slots, files. NO_MEMORY: it may be done again. */
 static bc_status take_over(struct bc_merge *merge)
 {
     bc_status status = swap_all(merge);
@@ -313,6 +322,7 @@ static bc_status take_over(struct bc_merge *merge)
                                merge->partition->label)
                      : bc_fail(BITCASK_CORRUPT, "partition '%s': the index names records that the merge left out",
                                merge->partition->label);
+    if (status == BITCASK_NO_MEMORY) return status;
     if (status != BITCASK_OK) {
         /* On disk all is well. Here both stay in use, and no more is built on it until the store is opened anew. */
         bc_partition_poison(merge->partition);
@@ -351,6 +361,7 @@ static bc_status commit(struct bc_merge *merge)
     if (status != BITCASK_OK) return status;
     status = bc_hint_writer_commit(&merge->hint_writer, NULL);
     if (status == BITCASK_OK) status = bc_load_open_hint(partition, merge->output, true, &merge->hint);
+    if (status == BITCASK_OK) status = prepare_swap(merge);
     if (status == BITCASK_OK) status = rename_output(merge);
     if (status != BITCASK_OK) {
         free_slot(merge, merge->output_slot);
@@ -376,24 +387,51 @@ static bc_status try_merge(struct bc_partition *partition, const struct bc_merge
                            const struct bc_merge_hooks *hooks, bitcask_merge_result *result, bool *again,
                            size_t *inputs)
 {
-    struct bc_merge merge = {.partition = partition, .hooks = hooks};
-    bc_status status = gather(&merge, run);
+    struct bc_merge *merge = calloc(1, sizeof *merge);
+    bc_status status;
     char why[512];
 
-    if (status == BITCASK_OK) status = open_hints(&merge);
-    if (status == BITCASK_OK) status = bc_merge_copy(&merge);
-    if (status == BITCASK_OK) status = commit(&merge);
-    if (status == BITCASK_OK) count(&merge, result);
+    *again = false;
+    if (!merge) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a merge");
+    merge->partition = partition;
+    merge->hooks = hooks;
+    status = gather(merge, run);
+    if (status == BITCASK_OK) status = open_hints(merge);
+    if (status == BITCASK_OK) status = bc_merge_copy(merge);
+    if (status == BITCASK_OK) status = commit(merge);
+    if (status == BITCASK_OK) count(merge, result);
     snprintf(why, sizeof why, "%s", bc_detail());
-    bc_hint_writer_abort(&merge.hint_writer);
-    if (merge.output && !merge.committed) (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_MERGE_NAME);
+    bc_hint_writer_abort(&merge->hint_writer);
+    if (merge->output && !merge->committed) (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_MERGE_NAME);
     /* Behind the commit point, whatever came then. */
-    if (merge.committed) bc_checkpoint_after_merge(partition, merge.output->end);
-    *again = merge.bad_hint;
-    *inputs = merge.input_count;
-    release(&merge);
+    if (merge->committed) bc_checkpoint_after_merge(partition, merge->output->end);
+    *again = merge->bad_hint;
+    *inputs = merge->input_count;
+    if (merge->committed && status == BITCASK_NO_MEMORY)
+        partition->unfinished = merge;
+    else
+        release(merge);
     if (status != BITCASK_OK) bc_fail(status, "%s", why);
     return status;
+}
+
+bc_status bc_merge_finish(struct bc_partition *partition)
+{
+    struct bc_merge *merge = partition->unfinished;
+    bc_status status;
+
+    if (!merge) return BITCASK_OK;
+    status = take_over(merge);
+    if (status == BITCASK_NO_MEMORY) return status;
+    partition->unfinished = NULL;
+    release(merge);
+    return status;
+}
+
+void bc_merge_forget(struct bc_partition *partition)
+{
+    if (partition->unfinished) release(partition->unfinished);
+    partition->unfinished = NULL;
 }
 
 bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_merge_run *run,
@@ -411,8 +449,10 @@ bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_mer
     bc_fair_unlock(&partition->write_lock);
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&partition->files_lock);
+    status = bc_merge_finish(partition);
     do {
-        status = try_merge(partition, run, hooks, result, &again, &inputs);
+        again = false;
+        if (status == BITCASK_OK) status = try_merge(partition, run, hooks, result, &again, &inputs);
         /* All of its share at once: a merge that finds no room may have copied much until then. */
         if (bc_is_full(status) && bc_reserve_lend(reserve))
             status = try_merge(partition, run, hooks, result, &again, &inputs);

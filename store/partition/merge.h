@@ -37,8 +37,17 @@ void bc_merge_plan(struct bc_partition *partition, enum bc_merge_kind kind, uint
 bool bc_merge_wants_rotation(struct bc_partition *partition, enum bc_merge_kind kind);
 
 /* Merges run. Adds to *result. CANCELLED, NO_SPACE, CORRUPT (an input is damaged: noted, so that it is not picked
- * again), IO, ...: the inputs are untouched. POISONED where a sync failed. */
+ * again), IO, ...: the inputs are untouched. POISONED where a sync failed. NO_MEMORY: likewise, or see bc_merge_finish().
+ */
 bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_merge_run *run,
                              const struct bc_merge_hooks *hooks, bitcask_merge_result *result);
+
+/* Ends a merge whose output has its name, but whose inputs the index still names, for lack of memory. Until that is done
+ * reads and writes go on, and what goes by the segments' names, another merge, hints, a checkpoint, a verify, cannot.
+ * OK where there is none; NO_MEMORY: not yet. files_lock held, or nobody else there; write_lock not. */
+bc_status bc_merge_finish(struct bc_partition *partition);
+
+/* Gives it up, at the end of the instance: the next open finds the output alone. */
+void bc_merge_forget(struct bc_partition *partition);
 
 #endif

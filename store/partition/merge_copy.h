@@ -31,7 +31,9 @@ struct bc_merge {
     struct bc_segment *output; /* counted; NULL before it is begun */
     uint32_t output_slot;
     struct bc_hint_writer *hint_writer;
-    struct bc_hint *hint; /* of the output, once it has its name */
+    struct bc_hint *hint;      /* of the output, once it has its name */
+    struct swap_key *keys;     /* owned: some of the hint's, to change over, */
+    struct bc_hint_cursor *cursor; /* and the walk over it, at its beginning; or NULL */
     bool empty;           /* nothing was worth keeping */
     bool committed;       /* the output has its name */
     bool removed;         /* and has lost it again, being empty */

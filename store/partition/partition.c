@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "partition/checkpoint.h"
 #include "partition/cold.h"
+#include "partition/merge.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -146,6 +147,7 @@ void bc_partition_abandon(struct bc_partition **pointer)
 
     if (!partition) return;
     *pointer = NULL;
+    bc_merge_forget(partition);
     bc_partition_uncount_memory(partition);
     bc_cold_release(partition);
     bc_window_drop(partition);

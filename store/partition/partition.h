@@ -109,6 +109,8 @@ struct bc_partition {
     pthread_mutex_t files_lock;
     bool superseded_left; /* a file that was merged away could not be removed: what supersedes it must stay, be it empty.
                              Guarded by files_lock */
+    struct bc_merge *unfinished; /* a merge behind its commit point that lacked memory, see merge.h; owned. Guarded by
+                                    files_lock */
     atomic_bool hints_wanted; /* a sealed segment has no hint: somebody is to call bc_partition_make_hints() */
 
     struct bc_fair_lock write_lock;
@@ -369,6 +371,23 @@ bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *w
 /* Appends them as one batch and syncs it before the index points at it. On failure log and index are as before; but if
  * the partition is poisoned then, the batch may be on disk all the same, and show at the next open. write_lock held. */
 bc_status bc_partition_append_synced(struct bc_partition *partition, struct bc_write *writes, size_t count);
+
+/* Memory for an append that is to come. */
+struct bc_append_memory {
+    struct encoded *encoded;
+    struct iovec *iov;
+    uint8_t *fronts;
+};
+
+/* Gets all the memory that bc_partition_append_prepared() needs, and room in the index, so that it cannot fail for want
+ * of either, if no other put or remove comes between. NO_MEMORY. Released in any case. write_lock held. */
+bc_status bc_partition_append_prepare(struct bc_partition *partition, const struct bc_write *writes, size_t count,
+                                      struct bc_append_memory *memory);
+
+/* As bc_partition_append(), loose, of those writes; bc_partition_make_ready() came before their versions. */
+bc_status bc_partition_append_prepared(struct bc_partition *partition, struct bc_write *writes, size_t count,
+                                       uint64_t reserved, const struct bc_append_memory *memory);
+void bc_append_memory_release(struct bc_append_memory *memory);
 
 /* Gets ready for a write of at most bound bytes: a segment that takes it, and disk for the segment. write_lock held. */
 bc_status bc_partition_make_ready(struct bc_partition *partition, uint64_t bound, bool deletion);

@@ -44,39 +44,47 @@ static struct bc_fact *find_facts(struct bc_survey *survey, uint64_t hash, size_
     return *count > 0 ? survey->fact_list + low : NULL;
 }
 
-/* Whether the record at offset is of key: two keys may share a hash. */
-static bool is_of_key(struct bc_survey *survey, uint32_t offset, const struct bc_hint_entry *entry)
+/* Whether the record at offset is of key: two keys may share a hash. NO_MEMORY: it cannot be said. */
+static bc_status is_of_key(struct bc_survey *survey, uint32_t offset, const struct bc_hint_entry *entry, bool *same)
 {
     struct bc_buffer buffer = {0};
     struct bc_record record;
-    bool same = bc_segment_read_front(survey->segment, offset, &buffer, &record) == BITCASK_OK &&
-                record.key_size == entry->key_size && memcmp(record.key, entry->key, entry->key_size) == 0;
+    bc_status status = bc_segment_read_front(survey->segment, offset, &buffer, &record);
 
+    *same = status == BITCASK_OK && record.key_size == entry->key_size &&
+            memcmp(record.key, entry->key, entry->key_size) == 0;
     bc_buffer_release(&buffer);
-    return same;
+    return status == BITCASK_NO_MEMORY ? status : BITCASK_OK;
 }
 
 /* Whether what the hint says of a key is so. A record that is damaged does not speak against it. */
-static bool matches(struct bc_survey *survey, const struct bc_hint_entry *entry)
+static bc_status matches(struct bc_survey *survey, const struct bc_hint_entry *entry, bool *found)
 {
     size_t count;
     struct bc_fact *facts = find_facts(survey, bc_hash_key(entry->key, entry->key_size), &count);
-    bool found = bc_survey_stretch_at(survey, entry->offset) != NULL;
+    bc_status status = BITCASK_OK;
 
-    for (size_t i = count; i > 0; i--) {
+    *found = bc_survey_stretch_at(survey, entry->offset) != NULL;
+    for (size_t i = count; i > 0 && status == BITCASK_OK; i--) {
         struct bc_fact *fact = &facts[i - 1];
+        bool same;
+
         if (fact->offset < entry->offset) {
-            if (found) fact->listed = true; /* the key's last one that can be read */
+            if (*found) fact->listed = true; /* the key's last one that can be read */
             break;
         }
+        status = is_of_key(survey, fact->offset, entry, &same);
         if (fact->offset == entry->offset) {
             fact->listed = true;
-            found = fact->digest == bc_digest_hint(entry) && is_of_key(survey, fact->offset, entry);
+            *found = same && fact->digest == bc_digest_hint(entry);
             break;
         }
-        if (is_of_key(survey, fact->offset, entry)) return false;
+        if (same) {
+            *found = false;
+            break;
+        }
     }
-    return found;
+    return status;
 }
 
 static bc_status tell_mismatch(struct bc_survey *survey, const char *name, const struct bc_hint_entry *entry,
@@ -136,9 +144,13 @@ static bc_status walk_hint(struct bc_survey *survey, const struct bc_hint *hint,
             status = bc_survey_add_short(survey, (uint64_t)entry.offset + entry.record_size);
         if (status == BITCASK_OK)
             status = bc_survey_add_lost(survey, entry.offset, entry.record_size, entry.key, entry.key_size);
-        if (status == BITCASK_OK && !*mismatch && !matches(survey, &entry)) {
-            *mismatch = true;
-            status = tell_mismatch(survey, name, &entry, "the data file has no such record as the key's last one");
+        if (status == BITCASK_OK && !*mismatch) {
+            bool found;
+
+            status = matches(survey, &entry, &found);
+            *mismatch = status == BITCASK_OK && !found;
+            if (*mismatch)
+                status = tell_mismatch(survey, name, &entry, "the data file has no such record as the key's last one");
         }
         unpaced += 16 + entry.key_size;
         if (status == BITCASK_OK && unpaced >= 256 * 1024) {

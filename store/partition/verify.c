@@ -4,6 +4,7 @@
  * with, and what it finds wrong in the directory or in a hint counts only if the segment it concerns is still the one
  * that bears the name. See verify_index.h for the index.
  */
+#include "partition/merge.h"
 #include "partition/verify.h"
 
 #include <stdio.h>
@@ -261,8 +262,15 @@ bc_status bc_verify_partition(const struct bc_verify *verify, struct bc_partitio
 {
     struct verification v = {.index = {.verify = verify, .partition = partition}, .dir_fd = -1};
     const struct bc_subject *previous = NULL;
-    bc_status status = bc_index_check_begin(&v.index, list_directory, &v);
+    bc_status status = BITCASK_OK;
 
+    /* A merge that is at work is none that has to be finished. */
+    if (pthread_mutex_trylock(&partition->files_lock) == 0) {
+        status = bc_merge_finish(partition);
+        pthread_mutex_unlock(&partition->files_lock);
+    }
+    if (status != BITCASK_OK) return status;
+    status = bc_index_check_begin(&v.index, list_directory, &v);
     verify->result->partitions++;
     if (status == BITCASK_OK) status = check_names(&v);
     for (size_t i = 0; i < v.index.count && status == BITCASK_OK; i++) {

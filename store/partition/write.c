@@ -290,10 +290,13 @@ void bc_partition_carry_written(struct bc_partition *partition)
     partition->carry_size = 0;
 }
 
+/* memory->fronts may be NULL: then there is memory to be found for them. */
 static bc_status append_encoded(struct bc_partition *partition, struct bc_write *writes, size_t count,
-                                enum how_to_append how, struct encoded *encoded, struct iovec *iov)
+                                enum how_to_append how, const struct bc_append_memory *memory)
 {
-    uint8_t mark[MARK_SIZE], small[4096], *fronts = small;
+    uint8_t mark[MARK_SIZE], small[4096], *fronts = memory->fronts ? memory->fronts : small;
+    struct encoded *encoded = memory->encoded;
+    struct iovec *iov = memory->iov;
     uint64_t mark_size, marked, end;
     uint16_t first_flags = 0;
     size_t fronts_size = 0;
@@ -304,7 +307,7 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
     bc_window_note(partition, first_flags != 0);
     lay_out(partition, writes, count, how == LOOSE, partition->active->end + mark_size, encoded, &fronts_size);
     encoded[0].record.flags |= first_flags;
-    if (fronts_size > sizeof small && !(fronts = malloc(fronts_size))) return BITCASK_NO_MEMORY;
+    if (fronts == small && fronts_size > sizeof small && !(fronts = malloc(fronts_size))) return BITCASK_NO_MEMORY;
     pieces = gather(partition->active, encoded, count, fronts, iov + 2);
     status = write_out(partition, mark, mark_size, iov, pieces);
     if (status != BITCASK_OK) {
@@ -329,7 +332,7 @@ static bc_status append_encoded(struct bc_partition *partition, struct bc_write 
     if (how != SYNCED) atomic_store(&partition->dirty, true);
     if (partition->env->memory) bc_partition_count_memory_if_changed(partition);
 out:
-    if (fronts != small) free(fronts);
+    if (fronts != small && fronts != memory->fronts) free(fronts);
     return status;
 }
 
@@ -341,11 +344,13 @@ static const void *write_key(const void *writes, size_t i, size_t *key_size)
     return write->key;
 }
 
+/* prepared: NULL, or what is there for it. */
 static bc_status append(struct bc_partition *partition, struct bc_write *writes, size_t count, enum how_to_append how,
-                        uint64_t reserved)
+                        uint64_t reserved, const struct bc_append_memory *prepared)
 {
-    struct encoded few[4], *encoded = few;
-    struct iovec few_iov[10], *iov = few_iov;
+    struct encoded few[4];
+    struct iovec few_iov[10];
+    struct bc_append_memory memory = {few, few_iov, NULL};
     bool deletion = true, any = false, due = false;
     uint64_t bound = bc_writes_bound(writes, count);
     bc_status status = bc_partition_writable(partition);
@@ -365,28 +370,55 @@ static bc_status append(struct bc_partition *partition, struct bc_write *writes,
     due |= reserved >= bound;
     partition->reserved -= reserved;
     status = bc_partition_make_ready(partition, bound, (deletion && any) || due);
-    if (status == BITCASK_OK && count > 4) {
-        encoded = malloc(count * sizeof *encoded);
-        iov = malloc((2 * count + 2) * sizeof *iov);
-        if (!encoded || !iov) status = BITCASK_NO_MEMORY;
+    if (status == BITCASK_OK && !prepared && count > 4) {
+        memory.encoded = malloc(count * sizeof *memory.encoded);
+        memory.iov = malloc((2 * count + 2) * sizeof *memory.iov);
+        if (!memory.encoded || !memory.iov) status = BITCASK_NO_MEMORY;
     }
-    if (status == BITCASK_OK) {
+    if (status == BITCASK_OK && !prepared) {
         status = bc_index_prepare(partition->index, count, write_key, writes);
     }
-    if (status == BITCASK_OK) status = append_encoded(partition, writes, count, how, encoded, iov);
+    if (status == BITCASK_OK) status = append_encoded(partition, writes, count, how, prepared ? prepared : &memory);
     if (status != BITCASK_OK) partition->reserved += reserved;
-    if (encoded != few) free(encoded);
-    if (iov != few_iov) free(iov);
+    if (memory.encoded != few) free(memory.encoded);
+    if (memory.iov != few_iov) free(memory.iov);
     return status;
+}
+
+bc_status bc_partition_append_prepare(struct bc_partition *partition, const struct bc_write *writes, size_t count,
+                                      struct bc_append_memory *memory)
+{
+    size_t fronts_size = 1;
+
+    for (size_t i = 0; i < count; i++) fronts_size += (size_t)(bc_writes_bound(&writes[i], 1) - writes[i].value_size);
+    *memory = (struct bc_append_memory){.encoded = malloc((count + 1) * sizeof *memory->encoded),
+                                        .iov = malloc((2 * count + 2) * sizeof *memory->iov),
+                                        .fronts = malloc(fronts_size)};
+    if (!memory->encoded || !memory->iov || !memory->fronts) return BITCASK_NO_MEMORY;
+    return bc_index_prepare(partition->index, count, write_key, writes);
+}
+
+bc_status bc_partition_append_prepared(struct bc_partition *partition, struct bc_write *writes, size_t count,
+                                       uint64_t reserved, const struct bc_append_memory *memory)
+{
+    return append(partition, writes, count, LOOSE, reserved, memory);
+}
+
+void bc_append_memory_release(struct bc_append_memory *memory)
+{
+    free(memory->encoded);
+    free(memory->iov);
+    free(memory->fronts);
+    *memory = (struct bc_append_memory){NULL, NULL, NULL};
 }
 
 bc_status bc_partition_append(struct bc_partition *partition, struct bc_write *writes, size_t count, bool loose,
                               uint64_t reserved)
 {
-    return append(partition, writes, count, loose ? LOOSE : BATCH, reserved);
+    return append(partition, writes, count, loose ? LOOSE : BATCH, reserved, NULL);
 }
 
 bc_status bc_partition_append_synced(struct bc_partition *partition, struct bc_write *writes, size_t count)
 {
-    return append(partition, writes, count, SYNCED, 0);
+    return append(partition, writes, count, SYNCED, 0, NULL);
 }
