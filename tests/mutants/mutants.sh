@@ -118,5 +118,5 @@ for name in "${names[@]}"; do
     fi
     printf '%-56s %-24s %d\n' "$name" "$killed" $((SECONDS - begin))
 done
-printf 'MUTANTS: %d, killed: %d, violations: %d\n' "${#names[@]}" $((${#names[@]} - survived)) "$survived"
+printf 'MUTANTS made: %d, killed: %d, violations: %d\n' "${#names[@]}" $((${#names[@]} - survived)) "$survived"
 [ "$survived" -eq 0 ]
