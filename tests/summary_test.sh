@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# summary_test.sh - the table of summary.sh, made of logs written for it: it adds up, and it fails where it should.
+# summary_test.sh - the table of summary.sh, made of logs written for it: it adds up, and it fails where it should; and
+# the mutants, whether their lines are still in the source.
 
 # Functions are called by name, through check.
 # shellcheck disable=SC2317,SC2119 source-path=SCRIPTDIR source=lib.sh
@@ -108,6 +109,11 @@ rows_have_tests() {
     done
 }
 
+mutants_have_lines() {
+    bash "$TESTS_DIR/mutants/mutants.sh" --lines
+}
+
+check "each mutant has its line in the source" mutants_have_lines
 check "numbers of several logs are added up" adds_up
 check "a number that is too small fails" too_few
 check "a missing line fails" line_missing
