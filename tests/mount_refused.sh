@@ -73,7 +73,8 @@ work() {
             2>>"$TEST_DIR/writer.err" &
         helpers+=($!)
     done
-    (while echo 'merge full' >"$MNT/.bitcask/control"; do :; done) 2>/dev/null &
+    # Not of the whole store: that would open the directories which nobody is to have looked into.
+    (while echo 'merge full' >"$MNT/work$1.$((RANDOM % 4 + 1))/.bitcask/control"; do :; done) 2>/dev/null &
     helpers+=($!)
     sleep "$(printf '0.%03d' $((RANDOM % 500 + 200)))"
 }
@@ -140,7 +141,8 @@ well_again() {
         equal "a file in one that nobody had looked into" "$1 $i" "$(cat "$MNT/kept$1/later/$i")"
     done
     for i in 1 2 3 4; do
-        [ ! -s "$TEST_DIR/log$i" ] || "$TOOL" check "$MNT/work$1.$i" "$TEST_DIR/log$i"
+        # The daemon was told to end: a file may just have been truncated.
+        [ ! -s "$TEST_DIR/log$i" ] || MAY_BE_EMPTY=1 "$TOOL" check "$MNT/work$1.$i" "$TEST_DIR/log$i"
     done
     echo "$1" >"$MNT/round"
     sync "$MNT/round"

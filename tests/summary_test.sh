@@ -95,7 +95,7 @@ rows_have_tests() {
     [ "$(wc -l <"$TEST_DIR/real")" -gt 20 ]
     while IFS='|' read -r name word what _; do
         word=${word// /}
-        what=$(sed 's/ *$//' <<<"$what")
+        what=${what%"${what##*[! ]}"}
         if [ "$word" = FUZZ ]; then
             [ -e "$TESTS_DIR/fuzz/fuzz_$what.c" ] || { echo "$name: no fuzz_$what.c"; return 1; }
             continue

@@ -1,8 +1,8 @@
 /* write_shim.c - a library that is loaded before others (LD_PRELOAD) and takes the place of a disk that refuses writes:
  * what fails is said by the file $REFUSE_FILE, one byte, which may change at any moment. 0: nothing. 's': each sync, as
- * where what was written is accepted and gets lost behind it. 'w': each call that writes or changes names too. Reads and
- * opens of what is there go on. Tests only. The file is mapped at the start: later the process may have given up opening
- * files. */
+ * where what was written is accepted and gets lost behind it. 'w': each call that writes or changes names too. Reads
+ * and opens of what is there go on. Tests only. The file is mapped at the start: later the process may have given up
+ * opening files. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -32,12 +32,12 @@ static int refused(int sync)
 }
 
 /* A call with another one behind it, which is looked up once. */
-#define CALL(type, name, sync, parameters, ...)                                                                        \
-    type name parameters                                                                                               \
-    {                                                                                                                  \
-        static type(*real) parameters;                                                                                 \
-        if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, #name);                                                   \
-        return refused(sync) ? -1 : real(__VA_ARGS__);                                                                 \
+#define CALL(type, name, sync, parameters, ...)                      \
+    type name parameters                                             \
+    {                                                                \
+        static type(*real) parameters;                               \
+        if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, #name); \
+        return refused(sync) ? -1 : real(__VA_ARGS__);               \
     }
 
 CALL(int, fdatasync, 1, (int fd), fd)
@@ -56,19 +56,19 @@ CALL(int, unlinkat, 0, (int at, const char *name, int flags), at, name, flags)
 CALL(int, mkdirat, 0, (int at, const char *name, mode_t mode), at, name, mode)
 CALL(int, linkat, 0, (int from, const char *a, int to, const char *b, int flags), from, a, to, b, flags)
 
-#define OPEN(name)                                                                                                     \
-    int name(int at, const char *path, int flags, ...)                                                                 \
-    {                                                                                                                  \
-        static int (*real)(int, const char *, int, ...);                                                               \
-        mode_t mode = 0;                                                                                               \
-        if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, #name);                                                   \
-        if (flags & O_CREAT) {                                                                                         \
-            va_list more;                                                                                              \
-            va_start(more, flags);                                                                                     \
-            mode = va_arg(more, mode_t);                                                                               \
-            va_end(more);                                                                                              \
-        }                                                                                                              \
-        return (flags & (O_CREAT | O_TRUNC)) && refused(0) ? -1 : real(at, path, flags, mode);                         \
+#define OPEN(name)                                                                             \
+    int name(int at, const char *path, int flags, ...)                                         \
+    {                                                                                          \
+        static int (*real)(int, const char *, int, ...);                                       \
+        mode_t mode = 0;                                                                       \
+        if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, #name);                           \
+        if (flags & O_CREAT) {                                                                 \
+            va_list more;                                                                      \
+            va_start(more, flags);                                                             \
+            mode = va_arg(more, mode_t);                                                       \
+            va_end(more);                                                                      \
+        }                                                                                      \
+        return (flags & (O_CREAT | O_TRUNC)) && refused(0) ? -1 : real(at, path, flags, mode); \
     }
 
 OPEN(openat)
