@@ -138,11 +138,59 @@ static void full_disk_is_no_reason_to_give_up_writes(void)
     end();
 }
 
+/* ---- what is said of a failure ---- */
+
+static bitcask_partition *others;
+
+static unsigned writes;
+
+/* In the middle of a put: another partition is used, memory is short, and the put's own one is to be closed as soon as
+ * it is given back. And the put fails, as does the closing mark, in another way. */
+static void use_another(void *context, enum bc_sim_call kind)
+{
+    (void)context;
+    if (kind != BC_SIM_PWRITEV) return;
+    if (writes++ == 0) {
+        bc_sim_set_hook(sim, NULL, NULL);
+        EXPECT(BITCASK_OK, put_text(others, "k", "v", 0));
+        bc_sim_set_hook(sim, use_another, NULL);
+        bc_sim_fail(sim, BC_SIM_PWRITEV, 1, EDQUOT, false);
+    } else {
+        bc_sim_fail(sim, BC_SIM_PWRITEV, 1, EIO, false);
+    }
+}
+
+static void failure_is_told_though_its_partition_is_closed(void)
+{
+    bitcask_partition *sub = NULL;
+    uint64_t closes;
+
+    sim = bc_sim_open(3);
+    open_store();
+    db->memory.limit = 1; /* less than any option may say: all but the one used last are to be closed */
+    EXPECT(BITCASK_OK, bitcask_partition_create(root, "sub", 3, NULL, 0, &sub));
+    EXPECT(BITCASK_OK, bitcask_partition_create(root, "others", 6, NULL, 0, &others));
+    EXPECT(BITCASK_OK, put_text(sub, "k", "one", 0));
+    closes = db->partition_closes;
+    bc_sim_set_hook(sim, use_another, NULL);
+    EXPECT(BITCASK_QUOTA, put_text(sub, "k", "two", 0));
+    CU_ASSERT_PTR_NOT_NULL(strstr(bitcask_error_detail(), "quota"));
+    CU_ASSERT(writes > 1);
+    bc_sim_set_hook(sim, NULL, NULL);
+    bc_sim_fail(sim, BC_SIM_PWRITEV, 0, 0, false);
+    CU_ASSERT(db->partition_closes > closes);
+    CU_ASSERT_STRING_EQUAL(get_text(sub, "k"), "one");
+    bitcask_partition_close(&sub);
+    bitcask_partition_close(&others);
+    end();
+}
+
 int main(void)
 {
     static CU_TestInfo tests[] = {
         {"partition without its closing mark can be read", partition_without_its_closing_mark_can_be_read},
         {"full disk is no reason to give up writes", full_disk_is_no_reason_to_give_up_writes},
+        {"failure is told though its partition is closed", failure_is_told_though_its_partition_is_closed},
         CU_TEST_INFO_NULL,
     };
     return fixture_run("refused", tests);
