@@ -36,7 +36,7 @@ struct states {
 };
 
 static struct states crashed_states, recovery_states; /* of the whole program */
-static uint64_t fault_points;
+static uint64_t fault_points, starve_points;
 
 static void sum_up(void)
 {
@@ -45,6 +45,9 @@ static void sum_up(void)
                (unsigned long long)total_failures);
     if (fault_points > 0)
         printf("FAULT points: %llu, violations: %llu\n", (unsigned long long)fault_points,
+               (unsigned long long)total_failures);
+    if (starve_points > 0)
+        printf("FAULT allocations: %llu, violations: %llu\n", (unsigned long long)starve_points,
                (unsigned long long)total_failures);
     free(crashed_states.seen);
     free(recovery_states.seen);
@@ -549,7 +552,7 @@ void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy 
     starve_count = starved;
     for (uint64_t n = 1 + crash_seed % step; failures < FAILURES_SHOWN; n += step) {
         if (!fail_at(name, play, &options, value_size, ALLOCATION, n, ENOMEM, false)) break;
-        fault_points++;
+        starve_points++;
     }
     end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);

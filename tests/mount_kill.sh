@@ -140,4 +140,5 @@ for ((round = 1; round <= ROUNDS; round++)); do
     mount_store || die "mount between rounds"
 done
 check "the store unmounts at the end" unmount_store
+echo "ROUNDS kill -9 of a copy: $ROUNDS, violations: $checks_failed"
 finish

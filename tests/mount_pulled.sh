@@ -26,10 +26,12 @@ helpers=()
 work() {
     local i
     helpers=()
+    : >"$DISK/probe"
     for i in 1 2 3 4; do
         mkdir "$MNT/work$1.$i"
         : >"$TEST_DIR/log$i"
-        "$TOOL" write "$MNT/work$1.$i" "$TEST_DIR/log$i" $((SEED + $1 * 10 + i)) 2>>"$TEST_DIR/writer.err" &
+        PROBE=$DISK/probe "$TOOL" write "$MNT/work$1.$i" "$TEST_DIR/log$i" $((SEED + $1 * 10 + i)) \
+            2>>"$TEST_DIR/writer.err" &
         helpers+=($!)
     done
     (while echo 'merge full' >"$MNT/.bitcask/control"; do :; done) 2>/dev/null &

@@ -4,7 +4,7 @@
 # tests/run.sh [--sanitizers] [--long]
 #   --sanitizers  also build with address,undefined and with thread, and run the tests of these builds, of the latter
 #                 those that have threads
-#   --long        more rounds in the random tests
+#   --long        more rounds in the random tests; of the plain build all of `make check-long`
 # BUILD: the build directory, default build/test in the repository. CI=true: as with --sanitizers, warnings are
 # errors, and the distribution is checked too.
 set -u
@@ -60,7 +60,7 @@ add_results() {
 
 # run_tests NAME [configure option...]: builds and tests in $BUILD/NAME.
 run_tests() {
-    local directory=$BUILD/$1 name=$1 prefix=() before=$failed wanted=$target status
+    local directory=$BUILD/$1 name=$1 prefix=() before=$failed wanted=("$target") status
     shift
     printf '== %s: build\n' "$name"
     setup_build "$directory" ${configure_flags[@]+"${configure_flags[@]}"} "$@"
@@ -68,8 +68,10 @@ run_tests() {
     printf '== %s: tests\n' "$name"
     # The thread sanitizer does not know its way in memory maps that are randomised too much.
     if [ "$name" = thread ] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
-    if [ "$name" = thread ] && [ "$target" = check ]; then wanted=check-threads; fi
-    ${prefix[@]+"${prefix[@]}"} make -s --no-print-directory -C "$directory" -j "$(nproc)" VERBOSE=1 "$wanted"
+    if [ "$name" = thread ] && [ "$target" = check ]; then wanted=(check-threads); fi
+    # Mutants, fuzzing and the table once are enough.
+    if [ "$name" != plain ] && [ "$target" = check-long ]; then wanted=(check LONG=1 TEST_TIMEOUT=7200); fi
+    ${prefix[@]+"${prefix[@]}"} make -s --no-print-directory -C "$directory" -j "$(nproc)" VERBOSE=1 "${wanted[@]}"
     status=$?
     add_results "$directory"
     # make failed, but no test did: a test program does not build, say.

@@ -4,6 +4,10 @@
  *     lies elsewhere, what has been made durable. Exit status 0 then; 1 when a call failed in another way.
  * tool_crash check DIRECTORY LOG: exit status 0 when DIRECTORY holds what LOG promises.
  *
+ * PROBE: a file on the disk below the mount, which is looked at after each fsync and before LOG gets its line. Linux
+ * may say of an fsync that is under way while ext4 is shut down that it was done, though its transaction was thrown
+ * away (tool_godown.c): when an fsync of PROBE fails, nothing was promised.
+ *
  * Four kinds of work, mixed by the seed:
  *     new      n000001 ...: created, written, fsynced
  *     rewrite  rewritten: truncated, written and fsynced again and again: old or new content, never a mix
@@ -24,6 +28,7 @@
 enum { MOVED = 16, LARGEST = 300000 };
 
 static char text[LARGEST + 64];
+static int probe = -1;
 
 static int wrong(const char *what, const char *name, long generation)
 {
@@ -88,8 +93,10 @@ static long read_generation(const char *name)
     return generation;
 }
 
+/* False too if the disk is gone: what it said last counts for nothing. */
 static bool note(FILE *log, const char *kind, long number)
 {
+    if (probe >= 0 && fsync(probe) != 0) return false;
     return fprintf(log, "%s %ld\n", kind, number) > 0 && fflush(log) == 0;
 }
 
@@ -120,6 +127,8 @@ static int write_until_crash(const char *log_path, unsigned seed)
 {
     FILE *log = fopen(log_path, "a");
     if (log == NULL) return wrong(strerror(errno), log_path, 0);
+    const char *probed = getenv("PROBE");
+    if (probed != NULL && (probe = open(probed, O_RDONLY)) < 0) return wrong(strerror(errno), probed, 0);
     bool going = mkdir("one", 0755) == 0 && mkdir("two", 0755) == 0;
     for (int m = 0; going && m < MOVED; m++) {
         char name[32];

@@ -14,6 +14,7 @@
 #include "db/db.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define COUNT (~(BC_NODE_CLOSED | BC_NODE_WANTED))
@@ -177,7 +178,7 @@ static struct bitcask_partition *pick_victim(struct bitcask *db, const struct bi
 }
 
 /* nodes_lock held, dropped meanwhile. Where all are in use or have room reserved, more are open for a while. */
-static void make_room(struct bitcask *db)
+static void close_some(struct bitcask *db)
 {
     atomic_store_explicit(&db->memory.exceeded, false, memory_order_relaxed);
     for (;;) {
@@ -195,6 +196,16 @@ static void make_room(struct bitcask *db)
         if (close_instance(victim, false, true) != BITCASK_OK)
             bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail());
     }
+}
+
+/* The same for who gives an instance back, and may have a failure to tell: its detail line stays. */
+static void make_room(struct bitcask *db)
+{
+    char why[512];
+
+    snprintf(why, sizeof why, "%s", bc_detail());
+    close_some(db);
+    bc_fail(BITCASK_OK, "%s", why);
 }
 
 /* ---- opening and using ---- */

@@ -108,9 +108,11 @@ static bc_status open_segment(struct bc_partition *partition, const char *name, 
 {
     struct bc_segment_header header;
     char reason[300] = "";
-    bc_status status = bc_segment_open(partition->env->io, partition->dir_fd, name,
-                                       active && !partition->env->read_only, segment, &header);
+    bool writes = active && !partition->env->read_only;
+    bc_status status = bc_segment_open(partition->env->io, partition->dir_fd, name, writes, segment, &header);
 
+    if (writes && status == BITCASK_READ_ONLY && bc_partition_serve_reads(partition, status))
+        status = bc_segment_open(partition->env->io, partition->dir_fd, name, false, segment, &header);
     if (status == BITCASK_CORRUPT || status == BITCASK_NEWER_FORMAT) {
         snprintf(reason, sizeof reason, "%s", bc_detail());
         return refuse(partition, status, reason);
@@ -214,6 +216,8 @@ static bc_status remove_superseded(struct bc_partition *partition, const uint32_
                partition->label, count);
     /* The output's name first: of a rename and an unlink that are both unsynced, a power cut may keep the unlink. */
     status = bc_io_sync_dir(io, partition->dir_fd, partition->label);
+    partition->superseded_left = status != BITCASK_OK;
+    if (bc_partition_serve_reads(partition, status)) return BITCASK_OK;
     if (status != BITCASK_OK) return status;
     for (size_t i = 0; i < count; i++) {
         char name[16];

@@ -305,6 +305,10 @@ bc_status bc_partition_give_room(struct bc_partition *partition);
 /* After a failed sync of the directory: no more writes, nor merges, until the store is opened anew. */
 void bc_partition_poison(struct bc_partition *partition);
 
+/* While a partition is opened: whether a write that failed with status was refused by the disk, so that the partition
+ * is poisoned, and opened to be read. */
+bool bc_partition_serve_reads(struct bc_partition *partition, bc_status status);
+
 /* Gives a place free, with the reference on its segment. Nothing in the index has named it since before the last grace
  * period. The caller holds the segment by a reference of its own for another one (bc_rcu_wait()): somebody may just be
  * looking into the place. write_lock held. */

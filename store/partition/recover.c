@@ -126,7 +126,7 @@ static bc_status rewrite(struct bc_segment *segment, uint64_t from)
 
 /* Makes the file end where the log ends, and what was not synced before durable, before anything is appended: else
  * what is cut off now could come back behind later records at the next power cut, and what was read and acted upon
- * could be gone. */
+ * could be gone. On a disk that refuses writes nothing is appended, and nothing acted upon: it can be read. */
 static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, uint64_t file_size)
 {
     struct bc_segment *active = partition->active;
@@ -141,13 +141,14 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     partition->marked = tail->stated;
     partition->synced = tail->durable;
     if (partition->env->read_only) return BITCASK_OK;
+    partition->allocated = partition->file_end = tail->end;
+    if (atomic_load(&partition->poisoned)) return BITCASK_OK;
     if (file_size > tail->end) {
         bc_env_log(partition->env, BITCASK_LOG_INFO, "partition '%s': %s: cut off %llu bytes %s", partition->label,
                    active->name, (unsigned long long)(file_size - tail->end),
                    tail->zeros ? "laid out for later writes" : "of an unfinished write");
         status = bc_io_truncate(active->io, active->fd, active->name, tail->end);
     }
-    partition->allocated = partition->file_end = tail->end;
     if (status == BITCASK_OK && closed) {
         /* Of the mark itself nothing depends: it is written again with the next append, see write_out(). */
         partition->carry_from = tail->closing_mark;
@@ -158,6 +159,7 @@ static bc_status settle_tail(struct bc_partition *partition, struct tail *tail, 
     }
     if (status == BITCASK_OK && (file_size > tail->end || (!closed && tail->durable < tail->end)))
         status = bc_io_sync(active->io, active->fd, active->name);
+    if (bc_partition_serve_reads(partition, status)) return BITCASK_OK;
     if (status == BITCASK_OK) partition->synced = tail->end;
     /* A log that never saw a completed sync may stand in a directory that was never synced. */
     if (tail->durable <= active->header_size) bc_partition_names_changed(partition);

@@ -100,6 +100,16 @@ void bc_partition_poison(struct bc_partition *partition)
                partition->label, bc_detail());
 }
 
+bool bc_partition_serve_reads(struct bc_partition *partition, bc_status status)
+{
+    if (status != BITCASK_IO && status != BITCASK_READ_ONLY) return false;
+    bc_partition_poison(partition);
+    bc_detail_clear();
+    /* What is not known to be durable will not be: whoever syncs is to be told. */
+    atomic_store(&partition->dirty, true);
+    return true;
+}
+
 /* A directory of a thousand files can be emptied without a free block, of a larger one as much at a time: then a merge
  * has something to give back. */
 static uint64_t last_reserve(const struct bc_partition *partition)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Fuzzes: fuzz.sh SECONDS TARGET... builds the targets with clang in fuzz-build, below the current directory, and runs
-# each for so many seconds, as many side by side as there are processors. Prints a table; fails if any of them failed.
+# each for so many seconds, as many side by side as there are processors (or JOBS). Prints a table, and the same as lines
+# for summary.sh; fails if any of them failed.
 #
 # What is found grows fuzz-build/found/NAME, from which the next run goes on; an input that fails is left there as
 # crash-*, or timeout-*, oom-*: to be repeated with fuzz-build/tests/fuzz/fuzz_NAME FILE, and once it is mended to be
@@ -46,7 +47,7 @@ limit() {
 export ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=0:${ASAN_OPTIONS:-}"
 mkdir -p "$build/found"
 for target; do
-    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-$(nproc)}" ]; do wait -n; done
     run "$target" &
 done
 wait
@@ -60,6 +61,11 @@ for target; do
     crashes=$(find "$build/found/${target#fuzz_}" -type f -name '*-*' | wc -l)
     [ "$crashes" -eq 0 ] && grep -q '^Done ' "$log" || status=1
     printf '%-18s %12s %8d %8d\n' "$target" "${runs:-failed}" "$corpus" "$crashes"
+done
+for target; do
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/found/$target.log")
+    crashes=$(find "$build/found/${target#fuzz_}" -type f -name '*-*' | wc -l)
+    [ -z "$runs" ] || printf 'FUZZ %s: %s, violations: %d\n' "${target#fuzz_}" "$runs" "$crashes"
 done
 [ $status -eq 0 ] || say "See $build/found: TARGET.log, and NAME/crash-*."
 exit $status

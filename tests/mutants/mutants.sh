@@ -1,5 +1,6 @@
 #!/bin/bash
 # Puts faults into the store, one at a time, and sees to it that a test finds each: mutants.sh [NAME...].
+# mutants.sh --lines: only whether each has its line in the source, which may have changed since.
 #
 # The table is mutants.txt. Done in one copy of the source, in mutants-build below the current directory, built
 # incrementally. First the tests are run without any fault. Prints for each mutant the test that found it and the seconds
@@ -8,6 +9,53 @@ set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 list=$top/tests/mutants/mutants.txt
+
+declare -A blocks
+names=()
+while IFS= read -r line; do
+    case $line in
+    '#'*) ;;
+    'mutant '*)
+        name=${line#mutant }
+        names+=("$name")
+        blocks[$name]=''
+        ;;
+    ?*) blocks[$name]+=$line$'\n' ;;
+    esac
+done <"$list"
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# field NAME: the value of a field of the mutant under way.
+field() {
+    sed -n "s/^$1 //p" <<<"$mutant"
+}
+
+# mutate FILE: prints it with the line changed; fails unless there is one.
+mutate() {
+    awk -v above="$(field in)" -v old="$(field -)" -v new="$(field +)" '
+        { line = $0; sub(/^[ \t]+/, "", line); sub(/[ \t]+$/, "", line) }
+        above == "" || index($0, above) { found = 1 }
+        found && !done && line == old { match($0, /^[ \t]*/); print substr($0, 1, RLENGTH) new; done = 1; next }
+        { print }
+        END { exit !done }' "$1"
+}
+
+if [ "${1:-}" = --lines ]; then
+    gone=0
+    for name in "${names[@]}"; do
+        mutant=${blocks[$name]}
+        mutate "$top/$(field file)" >/dev/null && continue
+        printf '%s: %s has no line "%s"\n' "$name" "$(field file)" "$(field -)"
+        gone=1
+    done
+    exit $gone
+fi
+[ $# -eq 0 ] || names=("$@")
+
 work=$PWD/mutants-build
 source=$work/source
 build=$work/build
@@ -17,11 +65,6 @@ mkdir -p "$build" || exit 1
 # One seed, few rounds: what is found is found at once, and what is not takes no hour.
 export SEED=20261122 FAIL_FAST=1 CRASH_CUTS=${CRASH_CUTS:-3} CRASH_NESTED=${CRASH_NESTED:-2} OPERATIONS=${OPERATIONS:-20000}
 unset LONG
-
-die() {
-    printf '%s: %s\n' "${0##*/}" "$*" >&2
-    exit 1
-}
 
 # The source as it is now. What differs is copied with a new time, and so built anew: of a run that was stopped a mutant
 # may be left, in the source or as an object. What does not differ keeps its time.
@@ -39,11 +82,6 @@ if [ ! -e "$build/Makefile" ] || [ "$source/configure" -nt "$build/config.status
         { tail -n 30 "$out" && die "configure failed"; }
 fi
 
-# field NAME: the value of a field of the mutant under way.
-field() {
-    sed -n "s/^$1 //p" <<<"$mutant"
-}
-
 make_tests() {
     make -s -C "$build" -j "$(nproc)" "${@/#/tests/}" >"$out" 2>&1
 }
@@ -53,30 +91,10 @@ run() {
     (cd "$build" && timeout 600 "tests/$1") >"$out" 2>&1
 }
 
-# Changes the line; fails unless there is one.
+# Changes the line of the copy; fails unless there is one.
 inject() {
-    awk -v above="$(field in)" -v old="$(field -)" -v new="$(field +)" '
-        { line = $0; sub(/^[ \t]+/, "", line); sub(/[ \t]+$/, "", line) }
-        above == "" || index($0, above) { found = 1 }
-        found && !done && line == old { match($0, /^[ \t]*/); print substr($0, 1, RLENGTH) new; done = 1; next }
-        { print }
-        END { exit !done }' "$source/$1" >"$work/mutated" && ! cmp -s "$work/mutated" "$source/$1"
+    mutate "$source/$1" >"$work/mutated" && ! cmp -s "$work/mutated" "$source/$1"
 }
-
-declare -A blocks
-names=()
-while IFS= read -r line; do
-    case $line in
-    '#'*) ;;
-    'mutant '*)
-        name=${line#mutant }
-        names+=("$name")
-        blocks[$name]=''
-        ;;
-    ?*) blocks[$name]+=$line$'\n' ;;
-    esac
-done <"$list"
-[ $# -eq 0 ] || names=("$@")
 
 tests=()
 for name in "${names[@]}"; do
@@ -118,5 +136,5 @@ for name in "${names[@]}"; do
     fi
     printf '%-56s %-24s %d\n' "$name" "$killed" $((SECONDS - begin))
 done
-printf 'MUTANTS: %d, killed: %d, violations: %d\n' "${#names[@]}" $((${#names[@]} - survived)) "$survived"
+printf 'MUTANTS made: %d, killed: %d, violations: %d\n' "${#names[@]}" $((${#names[@]} - survived)) "$survived"
 [ "$survived" -eq 0 ]
