@@ -212,7 +212,8 @@ static void looks_at_each_file(struct play *play)
         bool none = false;
         if (strstr(whole_files[i], "/0000000000000000/") == NULL) continue;
         bitcask_status status = bc_dump_index_file(bc_sim_io(play->sim), whole_files[i], visit_record, &seen, &none);
-        (void)did(play, none ? bc_dump_file(bc_sim_io(play->sim), whole_files[i], visit_record, &seen) : status, whole_files[i]);
+        (void)did(play, none ? bc_dump_file(bc_sim_io(play->sim), whole_files[i], visit_record, &seen) : status,
+                  whole_files[i]);
     }
 }
 
