@@ -323,7 +323,7 @@ bench_options() {
     b 0 bench -n 50 --keep n2 fill
     b 0 verify -q n2
     # Stopped, it tidies up as well.
-    (trap - INT; exec "$BITCASK" bench -n 50000000 -q n4) >out 2>err &
+    (exec env --default-signal=INT "$BITCASK" bench -n 50000000 -q n4) >out 2>err &
     until [ -s n4/LOCK ]; do sleep 0.01; done
     kill -INT $!
     status=0

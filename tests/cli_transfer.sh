@@ -417,7 +417,7 @@ signals_leave_the_store_whole() {
     [ "$("$BITCASK" ls k | wc -l)" -ge 4000 ]
     # An export that nobody reads.
     exec 4<>pipe
-    (set +e; trap - INT; exec "$BITCASK" export e) >pipe 2>err 4>&- &
+    (set +e; exec env --default-signal=INT "$BITCASK" export e) >pipe 2>err 4>&- &
     pid=$!
     sleep 0.3
     kill -TERM "$pid"

@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DETAIL_SIZE 512
-
-static _Thread_local char detail[DETAIL_SIZE];
+static _Thread_local char detail[BC_DETAIL_SIZE];
 
 /* Three of these are less obvious than the rest:
  * ENOTDIR and EISDIR say that the wrong sort of thing bears the name. They keep that meaning (NOT_PARTITION and
@@ -123,7 +121,7 @@ int bc_status_errno(bc_status status)
 
 bc_status bc_fail(bc_status status, const char *format, ...)
 {
-    char raw[DETAIL_SIZE];
+    char raw[BC_DETAIL_SIZE];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(raw, sizeof raw, format, arguments);
@@ -155,4 +153,17 @@ const char *bc_detail(void)
 void bc_detail_clear(void)
 {
     detail[0] = '\0';
+}
+
+void bc_failure_note(struct bc_failure *failure, bc_status status)
+{
+    if (failure->status != BITCASK_OK || status == BITCASK_OK) return;
+    failure->status = status;
+    memcpy(failure->line, detail, sizeof failure->line);
+}
+
+bc_status bc_failure_end(const struct bc_failure *failure)
+{
+    if (failure->status != BITCASK_OK) memcpy(detail, failure->line, sizeof detail);
+    return failure->status;
 }

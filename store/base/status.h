@@ -10,6 +10,8 @@
 
 typedef bitcask_status bc_status;
 
+#define BC_DETAIL_SIZE 512 /* bytes of a detail line, its end included */
+
 /* The status for an errno value (positive); BITCASK_IO for one without a status of its own. */
 bc_status bc_status_from_errno(int error);
 
@@ -24,5 +26,18 @@ bc_status bc_fail(bc_status status, const char *format, ...) __attribute__((form
 /* This thread's detail line, "" if none; valid until the next bc_fail or bc_detail_clear of this thread. */
 const char *bc_detail(void);
 void bc_detail_clear(void);
+
+/* The first failure of several steps, with its line: later ones, and what tidies up, write others, or none. Begins as
+ * {0}. */
+struct bc_failure {
+    bc_status status;
+    char line[BC_DETAIL_SIZE];
+};
+
+/* Remembers status if it is the first that is not OK, with the line that is there now. */
+void bc_failure_note(struct bc_failure *failure, bc_status status);
+
+/* The status of the first, whose line is this thread's again; OK if there was none, and the line stays. */
+bc_status bc_failure_end(const struct bc_failure *failure);
 
 #endif

@@ -258,14 +258,13 @@ static bc_status sync_one(void *context, struct bitcask_partition *node, struct 
 
 bc_status bc_db_sync(struct bitcask *db)
 {
-    bc_status status, other;
+    struct bc_failure first = {0};
 
     if (db->env.read_only) return BITCASK_OK;
-    status = bc_nodes_each(db, true, sync_one, NULL);
-    other = bc_intents_strike(db, false);
-    if (status == BITCASK_OK) status = other;
+    bc_failure_note(&first, bc_nodes_each(db, true, sync_one, NULL));
+    bc_failure_note(&first, bc_intents_strike(db, false));
     bc_tree_remove_dropped(db);
-    return status;
+    return bc_failure_end(&first);
 }
 
 /* Leaves the lists empty, whatever is still in them: what they stand for is on disk and is found at the next open. */
@@ -288,7 +287,8 @@ static void free_lists(struct bitcask *db)
 bc_status bc_db_close(struct bitcask **pointer)
 {
     struct bitcask *db = *pointer;
-    bc_status status = BITCASK_OK, closed;
+    struct bc_failure first = {0};
+    bc_status status;
 
     if (!db) return BITCASK_OK;
     *pointer = NULL;
@@ -301,14 +301,14 @@ bc_status bc_db_close(struct bitcask **pointer)
         if (status == BITCASK_OK) status = bc_intents_strike(db, true);
         if (status == BITCASK_OK && db->session_noted && !db->dropped && !db->live && !db->left_behind)
             status = end_session(db);
+        bc_failure_note(&first, status);
     }
     free_lists(db);
-    closed = bc_nodes_close(db);
-    if (status == BITCASK_OK) status = closed;
+    bc_failure_note(&first, bc_nodes_close(db));
     bc_node_unref(&db->root);
     bc_node_unref(&db->inodes);
     /* What was retired on the way belongs to nobody any more, and should not outlive the store. */
     bc_rcu_flush();
     free_db(db); /* the lock goes last */
-    return status;
+    return bc_failure_end(&first);
 }

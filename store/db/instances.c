@@ -398,7 +398,7 @@ bc_status bc_nodes_each(struct bitcask *db, bool dirty_only,
 {
     size_t count;
     struct bitcask_partition **nodes = collect(db, dirty_only ? DIRTY : ALL, &count);
-    bc_status first = BITCASK_OK;
+    struct bc_failure first = {0};
 
     if (!nodes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
@@ -409,11 +409,11 @@ bc_status bc_nodes_each(struct bitcask *db, bool dirty_only,
             status = each(context, nodes[i], instance);
             bc_node_unpin(nodes[i]);
         }
-        if (first == BITCASK_OK) first = status;
+        bc_failure_note(&first, status);
         bc_node_unref(&nodes[i]);
     }
     free(nodes);
-    return first;
+    return bc_failure_end(&first);
 }
 
 bc_status bc_nodes_peek(struct bitcask *db,
@@ -498,7 +498,7 @@ static void forget_failures(struct bitcask *db)
 bc_status bc_nodes_close(struct bitcask *db)
 {
     struct bitcask_partition *node;
-    bc_status first = BITCASK_OK;
+    struct bc_failure first = {0};
 
     pthread_mutex_lock(&db->nodes_lock);
     while ((node = bc_lru_oldest(db)) != NULL) {
@@ -506,11 +506,10 @@ bc_status bc_nodes_close(struct bitcask *db)
         uint32_t before = atomic_exchange_explicit(&node->pins, BC_NODE_CLOSED, memory_order_acquire);
         assert((before & COUNT) == 0);
         (void)before;
-        bc_status status = close_instance(node, false, false);
-        if (first == BITCASK_OK) first = status;
+        bc_failure_note(&first, close_instance(node, false, false));
     }
     forget_failures(db);
     bc_lru_release(db);
     pthread_mutex_unlock(&db->nodes_lock);
-    return first;
+    return bc_failure_end(&first);
 }

@@ -171,6 +171,7 @@ bc_status bc_writers_change(struct bitcask_partition *node, struct bc_name_op *o
                             struct bitcask_writer *const *writers, size_t count, const bitcask_write_options *options)
 {
     struct committing *commits = calloc(count + 1, sizeof *commits);
+    struct bc_failure failure = {0};
     size_t prepared = 0;
     bc_status status = BITCASK_OK;
 
@@ -190,10 +191,11 @@ bc_status bc_writers_change(struct bitcask_partition *node, struct bc_name_op *o
         status = bc_names_change(node, ops, count, options);
     else
         for (size_t i = 0; i < prepared; i++) free(commits[i].content.runs);
+    bc_failure_note(&failure, status);
     for (size_t i = 0; i < count; i++)
         if (commits[i].prepared) bc_writer_done(writers[i], ops[i].done, ops[i].ino);
     free(commits);
-    return status;
+    return bc_failure_end(&failure);
 }
 
 bc_status bc_writer_commit(struct bitcask_writer *writer, struct bitcask_partition *node, const void *key,

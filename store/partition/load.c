@@ -45,7 +45,6 @@ bc_status bc_load_open_hint(const struct bc_partition *partition, const struct b
     bc_status status = bc_hint_open(partition->env->io, partition->dir_fd, &wanted, exact, hint);
 
     if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) log_bad_hint(partition);
-    if (status != BITCASK_NO_MEMORY) bc_detail_clear(); /* no failure of whoever asked: there is another way */
     return status;
 }
 

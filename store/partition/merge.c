@@ -82,9 +82,9 @@ static bc_status open_hints(struct bc_merge *merge)
         }
         if (status == BITCASK_OK && bc_hint_head(input->hint)->tombstone_bytes > 0) merge->has_tombstones = true;
     }
-    if (status != BITCASK_OK || !merge->has_tombstones) return status;
+    if (status != BITCASK_OK) return status;
     /* Those of older segments are asked whether they may hold a deleted key. None: it may. */
-    for (size_t i = 0; i < merge->older_count; i++)
+    for (size_t i = 0; i < merge->older_count && merge->has_tombstones; i++)
         if (!merge->older[i].damaged)
             (void)bc_load_open_hint(partition, merge->older[i].segment, true, &merge->older[i].hint);
     bc_detail_clear();
@@ -388,8 +388,8 @@ static bc_status try_merge(struct bc_partition *partition, const struct bc_merge
                            size_t *inputs)
 {
     struct bc_merge *merge = calloc(1, sizeof *merge);
+    struct bc_failure failure = {0};
     bc_status status;
-    char why[512];
 
     *again = false;
     if (!merge) return bc_fail(BITCASK_NO_MEMORY, "out of memory for a merge");
@@ -400,7 +400,7 @@ static bc_status try_merge(struct bc_partition *partition, const struct bc_merge
     if (status == BITCASK_OK) status = bc_merge_copy(merge);
     if (status == BITCASK_OK) status = commit(merge);
     if (status == BITCASK_OK) count(merge, result);
-    snprintf(why, sizeof why, "%s", bc_detail());
+    bc_failure_note(&failure, status);
     bc_hint_writer_abort(&merge->hint_writer);
     if (merge->output && !merge->committed) (void)bc_io_unlink(partition->env->io, partition->dir_fd, BC_MERGE_NAME);
     /* Behind the commit point, whatever came then. */
@@ -411,8 +411,7 @@ static bc_status try_merge(struct bc_partition *partition, const struct bc_merge
         partition->unfinished = merge;
     else
         release(merge);
-    if (status != BITCASK_OK) bc_fail(status, "%s", why);
-    return status;
+    return bc_failure_end(&failure);
 }
 
 bc_status bc_merge_finish(struct bc_partition *partition)

@@ -176,7 +176,11 @@ static bc_status load_hint_from(struct bc_loader *loader, bool exact, uint64_t *
     uint64_t hinted;
     bc_status status = bc_load_open_hint(partition, loader->segment, exact, &hint);
 
-    if (status != BITCASK_OK) return status == BITCASK_NO_MEMORY ? status : BITCASK_OK;
+    if (status == BITCASK_NO_MEMORY) return status;
+    if (status != BITCASK_OK) {
+        bc_detail_clear(); /* no failure of whoever asked: there is another way */
+        return BITCASK_OK;
+    }
     hinted = bc_hint_head(hint)->data_size;
     /* What it names in front of *from is in the index already, or was: the last record of a key in this segment, it
      * comes out right. */
@@ -293,6 +297,7 @@ bc_status bc_recover_sealed(struct bc_partition *partition, uint32_t slot)
         if (status != BITCASK_CORRUPT && status != BITCASK_IO) return status;
     }
     if (status == BITCASK_NO_MEMORY) return status;
+    bc_detail_clear();
     /* No hint, or none to be used. What it has brought in already does no harm: the scan passes over all of it again. */
     partition->slots[slot].tombstone_bytes = 0;
     bc_partition_want_hints(partition);
