@@ -265,6 +265,10 @@ dump_shows_each_record() {
     grep -qE 'tombstone.* "a\\x0a\\"b"$' out
     run 0 "$BITCASK" dump "$(data_file s18)"
     grep -qE 'tombstone.* "a\\x0a\\"b"$' out
+    # The whole path, as it was given, however long.
+    grep -qF "$(data_file s18): segment 1 of partition " out
+    run 0 "$BITCASK" dump -j "$(data_file s18)"
+    grep -qF "\"type\": \"record\", \"file\": \"$(data_file s18)\", " out
     run 2 "$BITCASK" dump "$(data_file s18)" path
     run 1 "$BITCASK" dump s18 none
 }
