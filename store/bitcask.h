@@ -11,6 +11,7 @@
  * disk is faulty, is a status rather than the end of the process, the first mapping installs a handler of SIGBUS, which
  * stays. Faults at other addresses go on to the handler that was there before, or do what they did without one. Who
  * installs one of his own later must hand on what he does not know: keep what sigaction(2) gives back, and call it.
+ * SIGXFSZ is the program's: where a limit of file sizes may be set, ignore it, so that a write beyond fails instead.
  * Errors: a bitcask_status each; bitcask_error_detail() has the line for a person.
  * Ownership: handles come from open/create calls and go with the close call of the same noun, which sets the
  * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said.
