@@ -156,6 +156,43 @@ at_rest() {
     mount_store
 }
 
+# What the alerts and the dashboard ask for is what a mount tells.
+examples_ask_for_what_is_told() {
+    local examples=${abs_srcdir:-$TESTS_DIR/..}/examples name missing=
+    cp "$MNT/.bitcask/metrics" "$TEST_DIR/metrics"
+    grep -ohE '\bbitcask(fs)?_[a-z_]+' "$examples/grafana-dashboard.json" "$examples/prometheus-alerts.yml" | sort -u >"$TEST_DIR/asked"
+    [ "$(wc -l <"$TEST_DIR/asked")" -gt 12 ]
+    while read -r name; do
+        grep -qE "^$name(\{| )" "$TEST_DIR/metrics" || missing="$missing $name"
+    done <"$TEST_DIR/asked"
+    equal "asked for and not told" "" "$missing"
+    for name in $(grep -ohE 'operation=\\?"[a-z]+' "$examples"/*.json "$examples"/*.yml | sed 's/.*"//' | sort -u); do
+        grep -qF "operation=\"$name\"" "$TEST_DIR/metrics"
+    done
+    ! command -v promtool >/dev/null || promtool check rules "$examples/prometheus-alerts.yml"
+    command -v python3 >/dev/null || skip_check "no python3"
+    # As Grafana takes it: panels with ids of their own, each with its source and something to ask, none over another.
+    python3 - "$examples/grafana-dashboard.json" <<'PY'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["title"] and d["uid"] and d["schemaVersion"] >= 16
+names = {v["name"] for v in d["templating"]["list"]}
+assert {"datasource", "instance"} <= names, names
+ids, taken = set(), set()
+for p in d["panels"]:
+    assert p["id"] not in ids and p["title"] and p["type"] in ("stat", "timeseries"), p
+    ids.add(p["id"])
+    assert p["datasource"]["uid"] == "${datasource}" and p["targets"], p["title"]
+    for t in p["targets"]:
+        assert t["expr"].count("(") == t["expr"].count(")") and t["expr"].count("{") == t["expr"].count("}"), t
+        assert t["refId"], t
+    g = p["gridPos"]
+    cells = {(x, y) for x in range(g["x"], g["x"] + g["w"]) for y in range(g["y"], g["y"] + g["h"])}
+    assert not cells & taken and g["x"] + g["w"] <= 24, p["title"]
+    taken |= cells
+PY
+}
+
 # ---- health ----
 
 health() {
@@ -264,6 +301,7 @@ check "the files cannot be written, nor have attributes" cannot_be_written
 check "no cp -a and no rsync -X carries any of it" no_copy_has_any
 check "bitcask stats beside the daemon asks it" beside_the_daemon
 check "bitcask stats at rest tells what is on disk" at_rest
+check "the examples ask for what is told" examples_ask_for_what_is_told
 check "damage turns health to degraded, and its repair back" damage_turns_health_degraded
 check "commits that fail turn health to degraded, room turns it back" failed_commits_turn_health_degraded
 check "a failed sync turns health to poisoned, a new mount back" a_failed_sync_turns_health_poisoned
