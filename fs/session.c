@@ -81,7 +81,10 @@ bool bcfs_session_block_signals(void)
         /* No SA_RESTART: the point is that read(2) returns. */
         struct sigaction wake = {.sa_handler = ignore_wake_signal};
         struct sigaction ignore = {.sa_handler = SIG_IGN};
-        if (sigaction(WAKE_SIGNAL, &wake, NULL) != 0 || sigaction(SIGPIPE, &ignore, NULL) != 0) error = errno;
+        /* A write beyond a limit of file sizes (RLIMIT_FSIZE) is to fail, as one on a full disk does, and no more. */
+        if (sigaction(WAKE_SIGNAL, &wake, NULL) != 0 || sigaction(SIGPIPE, &ignore, NULL) != 0 ||
+            sigaction(SIGXFSZ, &ignore, NULL) != 0)
+            error = errno;
     }
     if (error != 0) bcfs_log(BCFS_LOG_ERROR, "cannot set up signals: %s", strerror(error));
     return error == 0;

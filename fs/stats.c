@@ -22,7 +22,7 @@ struct writer {
     bool any;                      /* a member was written in the present object */
     bool operations;               /* within that of the operations */
     char *partition;               /* whose object is open; owned; NULL: that of the whole */
-    char *shown[SHOWN_PARTITIONS]; /* paths of the first ones; owned */
+    char *shown[SHOWN_PARTITIONS]; /* paths of the first that are open; owned */
     unsigned shown_count;
 };
 
@@ -131,10 +131,12 @@ static bool write_in_order(void *context, const bitcask_metric *metric)
         fputc('{', writer->out);
         begin_member(writer, "partition");
         print_string(writer->out, metric->partition);
-        if (metric->partition[0] == '/' && writer->shown_count < SHOWN_PARTITIONS) {
-            writer->shown[writer->shown_count] = strdup(metric->partition + 1);
-            if (writer->shown[writer->shown_count] != NULL) writer->shown_count++;
-        }
+    }
+    /* Those that are closed are left so: to open them for a look would close others. */
+    if (metric->partition != NULL && strcmp(metric->name, "bitcask_partition_open") == 0 && metric->value > 0 &&
+        metric->partition[0] == '/' && writer->shown_count < SHOWN_PARTITIONS) {
+        writer->shown[writer->shown_count] = strdup(metric->partition + 1);
+        if (writer->shown[writer->shown_count] != NULL) writer->shown_count++;
     }
     return write_metric(writer, metric);
 }
@@ -160,7 +162,7 @@ static bool write_segment(void *context, const bitcask_segment_info *segment)
     return true;
 }
 
-/* Those of the partitions that were told first. */
+/* Those of the partitions that were told first and are open. */
 static void write_segments(struct bcfs *fs, struct writer *writer)
 {
     bool any = false;

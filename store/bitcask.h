@@ -11,6 +11,7 @@
  * disk is faulty, is a status rather than the end of the process, the first mapping installs a handler of SIGBUS, which
  * stays. Faults at other addresses go on to the handler that was there before, or do what they did without one. Who
  * installs one of his own later must hand on what he does not know: keep what sigaction(2) gives back, and call it.
+ * SIGXFSZ is the program's: where a limit of file sizes may be set, ignore it, so that a write beyond fails instead.
  * Errors: a bitcask_status each; bitcask_error_detail() has the line for a person.
  * Ownership: handles come from open/create calls and go with the close call of the same noun, which sets the
  * pointer to NULL and accepts a pointer to NULL. Pointers passed in are read during the call only, unless said.
@@ -85,15 +86,17 @@ BITCASK_API bitcask_status bitcask_close(bitcask **db);
  * no writes from then on, until the store is opened anew. */
 BITCASK_API bitcask_status bitcask_sync(bitcask *db);
 
-/* Adds up over the open partitions; of one partition (opened if need be) with bitcask_partition_stats(). */
+/* Adds up over the partitions that are open, and those that were closed to make room, as they were then (the last 8192
+ * of them); of one partition (opened if need be) with bitcask_partition_stats(). */
 BITCASK_API bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats);
 BITCASK_API bitcask_status bitcask_partition_stats(bitcask_partition *partition, bitcask_stats *stats);
 
-/* Calls visit for each figure of partition and of what is open below it; false stops. First those of the whole, then of
+/* Calls visit for each figure of partition and of what is known below it; false stops. First those of the whole, then of
  * each of the BITCASK_METRICS_PARTITIONS largest partitions, then of the rest as one; ordered by name, each with all its
- * partitions, as Prometheus wants it, or BITCASK_BY_PARTITION. At the root the whole includes what was counted in
- * partitions that are closed by now, and counters of whole and rest never fall; below, what was counted goes when a
- * partition is closed. Of a partition that has no index yet, because only single keys were read so far, records that are
+ * partitions, as Prometheus wants it, or BITCASK_BY_PARTITION. Known are the partitions that are open, and those that
+ * were closed to make room, as they were then: of more than 8192 of these, the ones closed last. Counters go on where
+ * they were when a partition is opened again; at the root those of the whole and of the rest never fall, whatever is
+ * deleted; those of a directory fall when a partition below it is deleted or moved elsewhere. Of a partition that has no index yet, because only single keys were read so far, records that are
  * dead count as live. flags: BITCASK_BELOW (else partition alone), BITCASK_UNOPENED, BITCASK_BY_PARTITION. A partition that
  * cannot be opened is left out, and its status returned at the end. visit must not
  * call the library, but for bitcask_metric_print(). */

@@ -179,31 +179,37 @@ bitcask_status bitcask_dump_file(const char *path, bool (*visit)(void *context, 
 
 /* ---- figures ---- */
 
-static bc_status add_stats(void *context, struct bitcask_partition *node, struct bc_partition *instance)
+/* Only an index can count. */
+static bc_status warm(void *context, struct bitcask_partition *node, struct bc_partition *instance)
 {
-    bc_status status = bc_partition_warm(instance); /* only an index can count */
+    (void)context;
+    (void)node;
+    return bc_partition_warm(instance);
+}
+
+static void add_stats(void *context, struct bitcask_partition *node, struct bc_partition *instance,
+                      const struct bc_figures *known)
+{
+    bitcask_stats *stats = context;
 
     (void)node;
-    if (status == BITCASK_OK) bc_partition_stats(instance, context);
-    return status;
+    if (instance)
+        bc_partition_stats(instance, stats);
+    else
+        bc_ledger_add_sizes(stats, &known->stats);
+    bc_ledger_add_counters(stats, &known->stats);
+    stats->partitions_known++;
 }
 
 bitcask_status bitcask_get_stats(bitcask *db, bitcask_stats *stats)
 {
     ENTER();
     *stats = (bitcask_stats){0};
-    bc_status status = bc_nodes_each(db, false, add_stats, stats);
+    bc_status status = bc_nodes_each(db, false, warm, NULL);
+    bc_status other = bc_nodes_survey(db, add_stats, stats);
+    if (status == BITCASK_OK) status = other;
     pthread_mutex_lock(&db->nodes_lock);
-    stats->puts += db->closed_puts;
-    stats->deletes += db->closed_deletes;
-    stats->gets += db->closed_gets;
-    stats->merges += db->closed_merges;
-    stats->merge_ns += db->closed_merge_ns;
-    stats->merge_reclaimed_bytes += db->closed_merge_reclaimed_bytes;
-    stats->log_bytes_written += db->closed_log_bytes;
-    stats->bloom_hits += db->closed_bloom_hits;
-    stats->bloom_misses += db->closed_bloom_misses;
-    if (stats->last_merge_ns < db->closed_last_merge_ns) stats->last_merge_ns = db->closed_last_merge_ns;
+    bc_ledger_add_counters(stats, &db->closed);
     pthread_mutex_unlock(&db->nodes_lock);
     bc_db_store_stats(db, stats);
     return status;
@@ -218,6 +224,10 @@ bitcask_status bitcask_partition_stats(bitcask_partition *partition, bitcask_sta
     bc_status status = bc_node_pin(partition, &instance);
     if (status != BITCASK_OK) return status;
     bc_partition_stats(instance, stats);
+    pthread_mutex_lock(&partition->db->nodes_lock);
+    if (partition->ledger) bc_ledger_add_counters(stats, &partition->ledger->stats);
+    pthread_mutex_unlock(&partition->db->nodes_lock);
+    stats->partitions_known = 1;
     bc_node_unpin(partition);
     return BITCASK_OK;
 }

@@ -85,6 +85,15 @@ large_values_go_through_in_pieces() {
     "$BITCASK" get s7-copy key | cmp - large
 }
 
+a_limit_of_file_sizes_is_told() {
+    put s28 key old
+    head -c 60000 /dev/zero >value
+    (ulimit -f 30; run 1 "$BITCASK" put s28 key -f value)
+    says "File too large"
+    equal "the value before" old "$("$BITCASK" get s28 key)"
+    run 0 "$BITCASK" verify s28
+}
+
 put_keeps_mode_and_drops_setid() {
     local inode
     require_fuse
@@ -265,6 +274,10 @@ dump_shows_each_record() {
     grep -qE 'tombstone.* "a\\x0a\\"b"$' out
     run 0 "$BITCASK" dump "$(data_file s18)"
     grep -qE 'tombstone.* "a\\x0a\\"b"$' out
+    # The whole path, as it was given, however long.
+    grep -qF "$(data_file s18): segment 1 of partition " out
+    run 0 "$BITCASK" dump -j "$(data_file s18)"
+    grep -qF "\"type\": \"record\", \"file\": \"$(data_file s18)\", " out
     run 2 "$BITCASK" dump "$(data_file s18)" path
     run 1 "$BITCASK" dump s18 none
 }
@@ -544,6 +557,7 @@ check "put makes partitions with -p only" put_makes_partitions_only_with_p
 check "put and get through the wrong kind are refused" put_through_a_key_is_refused
 check "a put that cannot read its input stores nothing" put_that_cannot_read_stores_nothing
 check "large values go through in pieces" large_values_go_through_in_pieces
+check "a limit of file sizes is told" a_limit_of_file_sizes_is_told
 check "put keeps mode and inode number and drops set-id bits" put_keeps_mode_and_drops_setid
 check "a new key gets the mode of the umask" new_key_gets_mode_of_the_umask
 check "get of nothing is told" get_of_nothing_is_told

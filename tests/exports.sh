@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# exports.sh - the shared library exports what bitcask.h declares, each documented there, and nothing else, under a
-# version and its soname; the headers stand alone.
+# exports.sh - the shared library exports what bitcask.h declares, each documented there and named in libbitcask.map, and
+# nothing else, under a version and its soname; the headers stand alone.
 
 set -u
 top=${abs_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -15,7 +15,8 @@ if [ ! -e "$library" ]; then
     exit 77
 fi
 
-nm -D --defined-only "$library" | awk '$2 ~ /[TDBR]/ {sub(/@.*/, "", $3); print $3}' | sort >"$work/exported"
+# Of every kind, weak ones too; A is the node of versions.
+nm -D --defined-only "$library" | awk '$2 != "A" {sub(/@.*/, "", $3); print $3}' | sort >"$work/exported"
 grep -ohE '^BITCASK_API [^(]*\(' "$top/store/bitcask.h" | sed 's/.*[ *]\(bitcask_[a-z_]*\)($/\1/' | sort >"$work/declared"
 [ "$(wc -l <"$work/declared")" -gt 20 ] || { echo "hardly a declaration was found in bitcask.h"; failed=1; }
 diff "$work/declared" "$work/exported" >"$work/diff" || {
@@ -23,6 +24,21 @@ diff "$work/declared" "$work/exported" >"$work/diff" || {
     cat "$work/diff"
     failed=1
 }
+
+# The map names each of them, and none by a pattern but the rest, which is local.
+# mapped MAP: the names in it, and whatever else stands for exported ones.
+mapped() {
+    sed -e 's,/\*.*\*/,,; /\/\*/,/\*\//d' "$1" |
+        awk '/global:/{on = 1; next} /local:|}/{on = 0} on && /;/ {gsub(/[ \t;]/, ""); print}' | sort
+}
+mapped "$top/store/libbitcask.map" >"$work/mapped"
+diff "$work/declared" "$work/mapped" >"$work/diff" || {
+    echo "declared in bitcask.h (<) and named in libbitcask.map (>) differ:"
+    cat "$work/diff"
+    failed=1
+}
+printf 'V_2 {\nglobal:\n    bitcask_secret*;\n} V_1;\n' >"$work/broken.map"
+[ "$(mapped "$work/broken.map")" = 'bitcask_secret*' ] || { echo "self-check: a pattern was not noticed"; failed=1; }
 
 # undocumented HEADER: the declarations without a comment right above them, or above the others of their group.
 undocumented() {
@@ -53,5 +69,5 @@ if command -v c++ >/dev/null; then
     c++ -Wall -Wextra -Werror -fsyntax-only -I"$work" "$work/use.cc" || failed=1
 fi
 
-[ $failed -eq 0 ] && echo "$(wc -l <"$work/exported") functions exported, each declared in bitcask.h"
+[ $failed -eq 0 ] && echo "$(wc -l <"$work/exported") functions exported, each declared in bitcask.h and named in libbitcask.map"
 exit $failed

@@ -26,7 +26,8 @@ installs() {
     for file in bin/bitcask bin/bitcaskfs sbin/mount.fuse.bitcaskfs sbin/umount.fuse.bitcaskfs include/bitcask.h \
         include/bitcask_types.h share/man/man1/bitcask.1 share/man/man3/libbitcask.3 share/man/man3/bitcask_close.3 \
         share/man/man5/bitcask.5 share/man/man8/bitcaskfs.8 share/man/man8/mount.fuse.bitcaskfs.8 \
-        lib/systemd/system/bitcaskfs@.service share/doc/bitcaskfs/examples/hello.c; do
+        lib/systemd/system/bitcaskfs@.service share/doc/bitcaskfs/examples/hello.c \
+        share/doc/bitcaskfs/examples/grafana-dashboard.json share/doc/bitcaskfs/examples/prometheus-alerts.yml; do
         [ -s "$dest$prefix/$file" ] || { echo "not installed: $file"; return 1; }
     done
     [ -s "$dest$libdir/pkgconfig/libbitcask.pc" ]

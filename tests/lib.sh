@@ -221,6 +221,29 @@ mount_store() {
     wait_mounted
 }
 
+require_failing() {
+    ! ldd "$BITCASKFS" | grep -qE 'lib[at]san' || skip_check "no library goes before a sanitizer's"
+}
+
+# mount_failing [OPTION...]: the daemon with a library before it that fails each sync while $TEST_DIR/fail is there. It
+# needs -o no_sandbox, since that file is outside of the store.
+mount_failing() {
+    cat >"$TEST_DIR/fail.c" <<'END'
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+static int fails(void) { errno = EIO; return access(getenv("FAIL_SYNC"), F_OK) == 0; }
+int fdatasync(int fd) { return fails() ? (errno = EIO, -1) : (int)syscall(SYS_fdatasync, fd); }
+int fsync(int fd) { return fails() ? (errno = EIO, -1) : (int)syscall(SYS_fsync, fd); }
+END
+    ${CC:-cc} -shared -fPIC -o "$TEST_DIR/fail.so" "$TEST_DIR/fail.c"
+    printf '#!/bin/sh\nFAIL_SYNC=%q LD_PRELOAD=%q exec %q "$@"\n' "$TEST_DIR/fail" "$TEST_DIR/fail.so" "$BITCASKFS" \
+        >"$TEST_DIR/failing"
+    chmod +x "$TEST_DIR/failing"
+    BITCASKFS=$TEST_DIR/failing mount_store "$@"
+}
+
 start_daemon() {
     rm -f "$TEST_DIR/daemon.status" "$TEST_DIR/daemon.pid"
     (

@@ -145,6 +145,58 @@ bounds_its_clients() {
     for fd in "${fds[@]}"; do exec {fd}>&-; done
 }
 
+# health_is TEXT STATUS: what /healthz begins with, and the file.
+health_is() {
+    equal "status of health" "$2" "$(status /healthz)"
+    [[ $(get /healthz) == $1* ]] || { get /healthz; return 1; }
+    [[ $(head -n 1 "$MNT/.bitcask/health") == $1* ]]
+    get /metrics | grep -qx "bitcaskfs_health $3"
+    equal "ready" "ready 200" "$(get /readyz) $(status /readyz)"
+}
+
+health_follows() {
+    local tries=0
+    require_failing
+    unmount_store
+    mount_failing -o "http=127.0.0.1:$PORT,sync=os,no_sandbox,commit_ms=500"
+    mkdir -p "$MNT/p/q"
+    echo 1 >"$MNT/p/q/1"
+    sync "$MNT"
+    health_is ok 200 0
+    if command -v prlimit >/dev/null; then
+        prlimit --pid "$(daemon_pid)" --fsize=4096:unlimited
+        head -c 50000 /dev/zero >"$MNT/p/q/2"
+        refused "File too large" sync "$MNT/p/q/2"
+        health_is "degraded: changed files in /p/q cannot be committed" 200 1
+        prlimit --pid "$(daemon_pid)" --fsize=unlimited:unlimited
+        until [ "$(get /healthz)" = ok ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 600 ] || { get /healthz; return 1; }
+            sleep 0.1
+        done
+        health_is ok 200 0
+    fi
+    : >"$TEST_DIR/fail"
+    echo 3 >"$MNT/p/q/3"
+    refused "Input/output error" sync "$MNT/p/q/3"
+    rm "$TEST_DIR/fail"
+    health_is "poisoned: /p/q: " 503 2
+    # About to end, as long as somebody has a file open.
+    exec 5<"$MNT/p/q/1"
+    kill -TERM "$(daemon_pid)"
+    tries=0
+    until [ "$(status /readyz)" != 200 ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || return 1
+        sleep 0.1
+    done
+    equal "ending" "ending 503" "$(get /readyz) $(status /readyz)"
+    exec 5<&-
+    wait_daemon 1 || wait_daemon 0
+    mount_store -o "http=127.0.0.1:$PORT"
+    health_is ok 200 0
+}
+
 # One that never reads its answer.
 ends_beside_clients() {
     exec 3<>"/dev/tcp/127.0.0.1/$PORT"
@@ -175,6 +227,7 @@ check "the page is one file, and names cannot break it" is_one_page
 check "other paths, methods, hosts and giant headers are refused" refuses_the_rest
 check "addresses: in use, foreign, no address" listens_where_it_may
 check "slow and half-open clients are bounded in number, and in time" bounds_its_clients
+check "health and readiness follow what happens" health_follows
 check "the mount ends beside its clients, and the port is free" ends_beside_clients
 check "foreign addresses if asked; off by default" foreign_if_asked
 finish

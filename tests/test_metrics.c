@@ -301,32 +301,45 @@ static void only_the_largest_are_told_apart(void)
     end();
 }
 
-static void counters_outlive_what_they_counted_in(void)
+/* Four partitions are open at once, and `remembered` of the others known. */
+static void begin_narrow(size_t remembered)
 {
     bitcask_options options;
-    uint64_t puts = 0, told, rest, last_rest = 0;
 
     bitcask_options_init(&options);
     options.create = true;
     options.sync = BITCASK_SYNC_OS;
     options.max_open = 4;
     begin_with(&options);
-    for (unsigned i = 0; i < 40; i++) {
-        char name[16];
-        bitcask_partition *made;
+    db->ledgers_max = remembered;
+}
 
-        snprintf(name, sizeof name, "p%u", i % 20);
-        if (i < 20)
-            made = create(name);
-        else
-            EXPECT(BITCASK_OK, bitcask_partition_open(db, name, &made));
+static bitcask_partition *numbered(unsigned i, bool make)
+{
+    char name[16];
+    bitcask_partition *found = NULL;
+
+    snprintf(name, sizeof name, "p%u", i);
+    if (make) return create(name);
+    EXPECT(BITCASK_OK, bitcask_partition_open(db, name, &found));
+    return found;
+}
+
+static void counters_outlive_what_they_counted_in(void)
+{
+    uint64_t puts = 0, rest, last_rest = 0;
+
+    begin_narrow(3);
+    for (unsigned i = 0; i < 40; i++) {
+        bitcask_partition *made = numbered(i % 20, i < 20);
+
         puts += i < 20;                                                      /* the partition's record */
         EXPECT(BITCASK_OK, put_text(made, "key", "value", BITCASK_DURABLE)); /* so that each is timed */
         EXPECT(BITCASK_OK, delete_text(made, "key", BITCASK_DURABLE));
         bitcask_partition_close(&made);
         puts++;
-        told = whole("bitcask_puts_total", NULL);
-        CU_ASSERT_EQUAL(told, puts);
+        CU_ASSERT_EQUAL(whole("bitcask_puts_total", NULL), puts);
+        CU_ASSERT(whole("bitcask_partitions_known", NULL) <= 4 + 3 + 1);
         rest = figure(root, BITCASK_BELOW, "bitcask_partition_puts_total", "rest", NULL);
         CU_ASSERT(rest == UINT64_MAX || rest >= last_rest);
         last_rest = rest == UINT64_MAX ? last_rest : rest;
@@ -334,6 +347,81 @@ static void counters_outlive_what_they_counted_in(void)
     CU_ASSERT(last_rest > 0);
     CU_ASSERT(whole("bitcask_partition_closes_total", NULL) > 10);
     CU_ASSERT_EQUAL(whole("bitcask_operation_seconds", "put"), 80);
+    CU_ASSERT(db->closed_count <= 3);
+    end();
+}
+
+/* What was closed to make room is still there, and its series go on. */
+static void figures_outlive_the_closing(void)
+{
+    bitcask_stats stats;
+
+    begin_narrow(BC_LEDGERS_MAX);
+    for (unsigned round = 1; round <= 3; round++)
+        for (unsigned i = 0; i < 20; i++) {
+            bitcask_partition *at = numbered(i, round == 1);
+            uint64_t keys = round == 1 ? 3 * (i + 1) + i + 1 : 3 * 20 + 20;
+
+            for (unsigned key = 0; round == 1 && key < 3; key++)
+                EXPECT(BITCASK_OK, put_text(at, &"abc"[key], "value", 0));
+            if (round > 1) EXPECT(BITCASK_OK, put_text(at, "abc", "another", BITCASK_DURABLE));
+            bitcask_partition_close(&at);
+            CU_ASSERT_EQUAL(whole("bitcask_live_keys", NULL), keys);
+            CU_ASSERT(whole("bitcask_partitions_open", NULL) <= 5);
+        }
+    CU_ASSERT(whole("bitcask_partition_closes_total", NULL) > 40);
+    CU_ASSERT_EQUAL(whole("bitcask_partitions_known", NULL), 20 + 2); /* the root, and the store's own */
+    for (unsigned i = 0; i < 20; i++) {
+        char label[16];
+
+        snprintf(label, sizeof label, "/p%u", i);
+        CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_live_keys", label, NULL), 3);
+        CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_puts_total", label, NULL), 5);
+        CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_segments", label, NULL), 1);
+        CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_open", label, NULL), i > 16);
+        CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_operation_seconds", label, "fsync") > 0, true);
+    }
+    CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_live_keys", "rest", NULL), UINT64_MAX);
+    EXPECT(BITCASK_OK, bitcask_get_stats(db, &stats));
+    CU_ASSERT_EQUAL(stats.live_keys, 80);
+    CU_ASSERT_EQUAL(stats.puts, 20 + 100);
+    CU_ASSERT_EQUAL(stats.partitions_known, 22);
+    CU_ASSERT_EQUAL(stats.live_bytes + stats.dead_bytes, stats.data_bytes);
+    CU_ASSERT_EQUAL(stats.data_bytes, whole("bitcask_data_bytes", NULL));
+    end();
+}
+
+static void what_is_deleted_or_renamed_is_told_so(void)
+{
+    bitcask_move_item rename = {.from_key = "a", .from_key_size = 1, .to_key = "c", .to_key_size = 1};
+    bitcask_partition *a, *b;
+    uint64_t puts;
+
+    begin_narrow(BC_LEDGERS_MAX);
+    rename.from = rename.to = root;
+    a = create("a");
+    EXPECT(BITCASK_OK, bitcask_partition_create(a, "b", 1, NULL, 0, &b));
+    EXPECT(BITCASK_OK, put_text(b, "key", "value", 0));
+    bitcask_partition_close(&b);
+    for (unsigned i = 0; i < 10; i++) {
+        bitcask_partition *other = numbered(i, true);
+        EXPECT(BITCASK_OK, put_text(other, "key", "value", 0));
+        bitcask_partition_close(&other);
+    }
+    CU_ASSERT_EQUAL(figure(a, BITCASK_BELOW, "bitcask_live_keys", NULL, NULL), 2);
+    EXPECT(BITCASK_OK, bitcask_move(db, &rename, 1, NULL));
+    CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_live_keys", "/a/b", NULL), UINT64_MAX);
+    CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_live_keys", "/c/b", NULL), 1);
+    EXPECT(BITCASK_OK, bitcask_partition_open(db, "c/b", &b));
+    EXPECT(BITCASK_OK, delete_text(b, "key", 0));
+    bitcask_partition_close(&b);
+    puts = whole("bitcask_puts_total", NULL);
+    CU_ASSERT(puts >= 23);
+    EXPECT(BITCASK_OK, bitcask_partition_drop(a, "b", 1, 0));
+    CU_ASSERT_EQUAL(figure(root, BITCASK_BELOW, "bitcask_partition_live_keys", "/c/b", NULL), UINT64_MAX);
+    CU_ASSERT_EQUAL(whole("bitcask_puts_total", NULL), puts);
+    CU_ASSERT_EQUAL(whole("bitcask_live_keys", NULL), 21);
+    bitcask_partition_close(&a);
     end();
 }
 
@@ -419,6 +507,8 @@ int main(void)
         {"a part of the tree has its own figures", a_part_of_the_tree_has_its_own_figures},
         {"only the largest are told apart", only_the_largest_are_told_apart},
         {"counters outlive what they counted in", counters_outlive_what_they_counted_in},
+        {"figures outlive the closing", figures_outlive_the_closing},
+        {"what is deleted or renamed is told so", what_is_deleted_or_renamed_is_told_so},
         {"names of any bytes cannot break a line", names_of_any_bytes_cannot_break_a_line},
         {"a histogram is told cumulative", a_histogram_is_told_cumulative},
         {"health names what is poisoned", health_names_what_is_poisoned},

@@ -231,6 +231,7 @@ typedef struct bitcask_stats {
     uint64_t open_ns;           /* time spent in opening partitions: what the two limits cost, among others */
     uint64_t log_bytes_written; /* to the logs of these partitions alone, outputs of merges included */
     uint64_t poisoned;          /* partitions that take no writes, after an fsync that failed */
+    uint64_t partitions_known;  /* open, or closed since the store was opened; the sizes are of all these */
 } bitcask_stats;
 
 /* ---- metrics ---- */
@@ -403,7 +404,7 @@ typedef enum bitcask_dump_state {
 } bitcask_dump_state;
 
 typedef struct bitcask_dump_record {
-    const char *file; /* name of the data file in its directory */
+    const char *file; /* its name in the partition's directory, or the path that was given; valid during the call */
     bitcask_dump_state state;
     uint64_t offset; /* bytes from the file's start */
     uint64_t size;   /* bytes of the whole stretch */

@@ -60,8 +60,10 @@ bitcask_status cli_store_try_open(struct cli_store *store, const char *path, enu
     options.lock_wait_ms = CLI_LOCK_WAIT_MS; /* for a daemon that was just unmounted and still writes */
     options.log = take_log_line;
 
-    /* A reader of the output that goes away ends this process, as usual; but not while the store is being written. */
+    /* A reader of the output that goes away ends this process, as usual; but not while the store is being written. Nor
+     * does a limit of file sizes, which is an error that can be told. */
     if (access != CLI_READ) signal(SIGPIPE, SIG_IGN);
+    if (access != CLI_READ) signal(SIGXFSZ, SIG_IGN);
 
     store->path = path;
     store->db = NULL;

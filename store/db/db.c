@@ -224,6 +224,7 @@ bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *
     db->sync_interval_ms = options->sync_interval_ms;
     db->max_open = options->max_open > 0 ? options->max_open : default_max_open();
     db->memory.limit = options->memory_limit > 0 ? options->memory_limit : default_memory_limit();
+    db->ledgers_max = BC_LEDGERS_MAX;
     if (db->max_open < 4) db->max_open = 4; /* a rename needs both sides and partition 1 */
     status = bc_store_dir_open(db, options);
     if (status == BITCASK_OK && !options->read_only) {

@@ -38,6 +38,7 @@ struct bitcask_partition {
     bool busy;         /* the instance is being opened or closed */
     bool dropped;      /* deleted: no instance any more */
     bool close_failed; /* the last instance could not be synced; the next one makes good for it, or fails to open */
+    struct bc_ledger *ledger;      /* owned; what is known of it beside the instance; NULL: none was closed yet */
     struct bc_partition *instance; /* changed where BC_NODE_CLOSED is in pins; so who has it pinned reads it as well */
     uint64_t instances;            /* how many instances there were: positions are of one instance */
     struct bitcask_partition *next_in_table, *next_passed;
@@ -75,6 +76,15 @@ struct bc_figures {
     bitcask_histogram timings[BC_TIMED];
 };
 
+/* What is known of a partition that is not open; see ledger.c. Guarded by nodes_lock. */
+struct bc_ledger {
+    bitcask_stats stats;        /* counted in all instances that are closed; sizes as of the last one's closing */
+    struct bc_timings *timings; /* owned; NULL: nothing was timed */
+    struct bitcask_partition *previous, *next;
+    bool listed; /* closed, and its node kept for this */
+};
+
+#define BC_LEDGERS_MAX 8192u
 #define BC_NODE_BUCKETS 4096u
 #define BC_HOLD_BUCKETS 256u
 #define BC_EXTENT_SHIFT 18u /* extents of 256 KiB */
@@ -110,10 +120,11 @@ struct bitcask {
     _Atomic uint64_t uses;                   /* grows with the uses of partitions, about; no lock */
     struct bitcask_partition *root, *inodes; /* counted */
     uint64_t partition_opens, partition_closes;
-    uint64_t memory_closes;                            /* of these, because of memory */
-    uint64_t closed_puts, closed_deletes, closed_gets; /* of instances that are closed, as are the next */
-    uint64_t closed_merges, closed_merge_ns, closed_merge_reclaimed_bytes, closed_last_merge_ns;
-    uint64_t closed_log_bytes, closed_bloom_hits, closed_bloom_misses;
+    uint64_t memory_closes;                                  /* of these, because of memory */
+    struct bitcask_partition *oldest_closed, *newest_closed; /* those kept for their ledgers */
+    size_t closed_count, ledgers_max;                        /* of these; the most of them. Tests make it less */
+    uint64_t forgotten;                                      /* ledgers that are no more, whose counters are these: */
+    bitcask_stats closed;
     struct bc_timings closed_timings; /* and what could be put to no instance; no lock */
 
     pthread_mutex_t strike_lock;
@@ -191,6 +202,32 @@ void bc_node_move(struct bitcask_partition *node, struct bitcask_partition *pare
 /* True if node is ancestor or stands below it. */
 bool bc_node_is_below(struct bitcask_partition *node, const struct bitcask_partition *ancestor);
 
+/* ---- ledger.c: what is known of those that are closed. With nodes_lock held, but for the first ---- */
+
+/* The figures of an instance, pinned or peeked at. Without an index nobody knows what is dead in it; that is no reason
+ * to build one. */
+void bc_ledger_measure(struct bc_partition *instance, bitcask_stats *stats);
+
+/* Adds what was counted, and what are sizes, of from to to. */
+void bc_ledger_add_counters(bitcask_stats *to, const bitcask_stats *from);
+void bc_ledger_add_sizes(bitcask_stats *to, const bitcask_stats *from);
+
+/* Notes how large the node's partition is, about to be closed, and takes over what was counted in its instance. Without
+ * memory the one is left out, and the other counts for the store as a whole. */
+void bc_ledger_set_sizes(struct bitcask_partition *node, const bitcask_stats *stats);
+void bc_ledger_take_counters(struct bitcask_partition *node, struct bc_partition *instance);
+
+/* Keeps the closed node for its ledger, and takes the caller's reference for that; gives it up again; all of them. */
+void bc_ledger_keep(struct bitcask_partition *node);
+void bc_ledger_unlist(struct bitcask_partition *node);
+void bc_ledgers_release(struct bitcask *db);
+
+/* The node goes, or its partition was deleted: what was counted there counts for the store as a whole. */
+void bc_ledger_forget(struct bitcask_partition *node);
+
+/* Copies what is known; all 0 and false where nothing is. */
+bool bc_ledger_figures(const struct bitcask_partition *node, struct bc_figures *figures);
+
 /* ---- instances.c: which of them are open, and who uses those ---- */
 
 /* Pins the node's instance, opened if need be (another one closed to make room). NOT_FOUND if it was dropped. */
@@ -222,6 +259,14 @@ void bc_db_time(struct bitcask *db, uint64_t id, enum bc_timed kind, const struc
 bc_status bc_nodes_each(struct bitcask *db, bool dirty_only,
                         bc_status (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance),
                         void *context);
+
+/* Calls each for every node of which something is known: those that are open, which stay open meanwhile, and those that
+ * were and have a ledger; instance is NULL, and known has its sizes as well, where it is closed, being opened or being
+ * closed. Else as the next. */
+bc_status bc_nodes_survey(struct bitcask *db,
+                          void (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance,
+                                       const struct bc_figures *known),
+                          void *context);
 
 /* Calls each for every node with an open instance, which stays open meanwhile. Opens and waits for none, and does not
  * make it look used. NO_MEMORY. */

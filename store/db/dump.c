@@ -29,10 +29,11 @@ static const char *flag_names(uint16_t flags, char out[96])
     return out;
 }
 
-static void dump_item(struct dump *dump, const struct bc_segment *segment, const struct bc_scan_item *item)
+static void dump_item(struct dump *dump, const char *name, const struct bc_segment *segment,
+                      const struct bc_scan_item *item)
 {
-    bitcask_dump_record record = {.file = segment->name, .offset = item->offset, .size = item->size, .flags = "-",
-                                  .segment_id = segment->segment_id};
+    bitcask_dump_record record = {
+        .file = name, .offset = item->offset, .size = item->size, .flags = "-", .segment_id = segment->segment_id};
     char flags[96];
 
     record.state = item->kind == BC_SCAN_RECORD      ? BITCASK_DUMP_GOOD
@@ -60,13 +61,14 @@ static bc_status look_again(struct bc_segment *segment, uint64_t offset, struct 
     return bc_scan_open(segment, offset, segment->end, scan);
 }
 
-/* growing: a writer may be at work in it, who lays zeros out behind the log for what he is going to write. They are no
- * part of it, nor is what is written there meanwhile. */
-static bc_status dump_segment(struct dump *dump, struct bc_segment *segment, const struct bc_segment_header *header,
-                              bool growing)
+/* name: as it is told, which may be a whole path; a segment keeps only what its messages need. growing: a writer may be
+ * at work in it, who lays zeros out behind the log for what he is going to write. They are no part of it, nor is what
+ * is written there meanwhile. */
+static bc_status dump_segment(struct dump *dump, const char *name, struct bc_segment *segment,
+                              const struct bc_segment_header *header, bool growing)
 {
     bitcask_dump_record first = {
-        .file = segment->name,
+        .file = name,
         .state = BITCASK_DUMP_HEADER,
         .size = header->header_size,
         .flags = "-",
@@ -94,7 +96,7 @@ static bc_status dump_segment(struct dump *dump, struct bc_segment *segment, con
             status = look_again(segment, item.offset, &scan);
             continue;
         }
-        dump_item(dump, segment, &item);
+        dump_item(dump, name, segment, &item);
     }
     bc_scan_close(&scan);
     return status;
@@ -124,7 +126,7 @@ static bc_status dump_name(struct dump *dump, struct bc_io *io, int at, const ch
     bc_status status = header ? bc_segment_open(io, at, name, false, &segment, header) : BITCASK_NO_MEMORY;
 
     if (status == BITCASK_OK) {
-        status = dump_segment(dump, segment, header, strcmp(leaf, BC_ACTIVE_NAME) == 0);
+        status = dump_segment(dump, name, segment, header, strcmp(leaf, BC_ACTIVE_NAME) == 0);
     } else if (status == BITCASK_CORRUPT) {
         char reason[512];
         snprintf(reason, sizeof reason, "%s", bc_detail());

@@ -70,17 +70,8 @@ static bc_status close_instance(struct bitcask_partition *node, bool abandon, bo
     bc_status status = BITCASK_OK;
 
     node->busy = true;
-    bc_timings_merge(&db->closed_timings, &instance->timings);
-    db->closed_puts += instance->puts;
-    db->closed_deletes += instance->deletes;
-    db->closed_gets += bc_stripes_sum(&instance->gets);
-    db->closed_merges += instance->merges;
-    db->closed_merge_ns += instance->merge_ns;
-    db->closed_merge_reclaimed_bytes += instance->merge_reclaimed_bytes;
-    db->closed_log_bytes += instance->log_bytes + instance->merged_bytes;
-    db->closed_bloom_hits += instance->bloom_hits;
-    db->closed_bloom_misses += instance->bloom_misses;
-    if (db->closed_last_merge_ns < instance->last_merge_ns) db->closed_last_merge_ns = instance->last_merge_ns;
+    bc_ledger_take_counters(node, instance);
+    if (node->dropped) bc_ledger_forget(node);
     pthread_mutex_unlock(&db->nodes_lock);
     if (abandon)
         bc_partition_abandon(&instance);
@@ -93,24 +84,32 @@ static bc_status close_instance(struct bitcask_partition *node, bool abandon, bo
     db->open_count--;
     pthread_cond_broadcast(&db->nodes_changed);
     /* After a failure the node stays, so that the next sync knows what it has to make good for. */
-    if (!node->close_failed) bc_node_unref_locked(node);
+    if (!node->close_failed) bc_ledger_keep(node);
     return status;
 }
 
-/* Syncs the instance, which is marked as closed and out of the list, before it is closed to make room. nodes_lock held,
- * dropped meanwhile. After a failure it stays open, poisoned: opened anew it would take what the page cache has for
- * what the disk has, and the names that lead to it for durable, since the second sync of a directory succeeds. */
+/* Syncs the instance, which is marked as closed and out of the list, before it is closed to make room, and notes how
+ * large it is. nodes_lock held, dropped meanwhile. After a failure it stays open, poisoned: opened anew it would take
+ * what the page cache has for what the disk has, and the names that lead to it for durable, since the second sync of a
+ * directory succeeds. */
 static bc_status sync_before_closing(struct bitcask_partition *node)
 {
     struct bitcask *db = node->db;
     struct bc_partition *instance = node->instance;
-    bc_status status;
+    bitcask_stats stats = {0};
+    bc_status status = BITCASK_OK;
 
-    if (db->env.read_only) return BITCASK_OK;
     node->busy = true;
     pthread_mutex_unlock(&db->nodes_lock);
-    status = bc_partition_sync_to(instance, bc_partition_appended(instance));
+    /* Before the sync, which may take its time: whoever asks meanwhile is told this. */
+    bc_ledger_measure(instance, &stats);
     pthread_mutex_lock(&db->nodes_lock);
+    bc_ledger_set_sizes(node, &stats);
+    if (!db->env.read_only) {
+        pthread_mutex_unlock(&db->nodes_lock);
+        status = bc_partition_sync_to(instance, bc_partition_appended(instance));
+        pthread_mutex_lock(&db->nodes_lock);
+    }
     node->busy = false;
     if (status != BITCASK_OK) {
         bc_lru_add(db, node);
@@ -236,6 +235,7 @@ static bc_status open_instance(struct bitcask_partition *node)
         node->instance = instance;
         if (node->close_failed) bc_node_unref_locked(node);
         node->close_failed = false;
+        bc_ledger_unlist(node); /* kept by its instance from here on */
         node->instances++;
         db->partition_opens++;
         stamp(node);
@@ -358,12 +358,13 @@ bc_status bc_node_pin_for_sync(struct bitcask_partition *node, struct bc_partiti
 
 /* ---- all of them ---- */
 
-enum which { ALL, DIRTY, OPEN };
+enum which { ALL, DIRTY, OPEN, KNOWN };
 
 /* Whether each is wanted of a node. Whoever only looks for what to sync does not touch the others, or every background
  * sync would make all look used just now. */
 static bool is_wanted(const struct bitcask_partition *node, enum which which)
 {
+    if (which == KNOWN) return node->instance || node->ledger;
     /* Being opened or closed: the instance is nobody else's to look at; the pin waits. */
     if (node->busy) return which != OPEN;
     if (!node->instance) return which != OPEN && node->close_failed;
@@ -416,6 +417,53 @@ bc_status bc_nodes_each(struct bitcask *db, bool dirty_only,
     return bc_failure_end(&first);
 }
 
+/* The node's instance if it is open, which stays so until end_peek(). known: what is known beside it, and whether
+ * anything is. */
+static struct bc_partition *begin_peek(struct bitcask_partition *node, struct bc_figures *figures, bool *known)
+{
+    struct bc_partition *instance = NULL;
+
+    pthread_mutex_lock(&node->db->nodes_lock);
+    if (!node->busy && !node->dropped) instance = node->instance;
+    if (instance) node->peeks++;
+    *known = bc_ledger_figures(node, figures) && !node->dropped;
+    pthread_mutex_unlock(&node->db->nodes_lock);
+    return instance;
+}
+
+static void end_peek(struct bitcask_partition *node)
+{
+    pthread_mutex_lock(&node->db->nodes_lock);
+    /* As with pins: it may have been waited for, and what was not closed because of it is closed now. */
+    if (--node->peeks == 0 && node->dropped)
+        pthread_cond_broadcast(&node->db->nodes_changed);
+    else
+        make_room(node->db);
+    pthread_mutex_unlock(&node->db->nodes_lock);
+}
+
+bc_status bc_nodes_survey(struct bitcask *db,
+                          void (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance,
+                                       const struct bc_figures *known),
+                          void *context)
+{
+    size_t count;
+    struct bitcask_partition **nodes = collect(db, KNOWN, &count);
+
+    if (!nodes) return BITCASK_NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        struct bc_figures figures;
+        bool known;
+        struct bc_partition *instance = begin_peek(nodes[i], &figures, &known);
+
+        if (instance || known) each(context, nodes[i], instance, &figures);
+        if (instance) end_peek(nodes[i]);
+        bc_node_unref(&nodes[i]);
+    }
+    free(nodes);
+    return BITCASK_OK;
+}
+
 bc_status bc_nodes_peek(struct bitcask *db,
                         void (*each)(void *context, struct bitcask_partition *node, struct bc_partition *instance),
                         void *context)
@@ -425,22 +473,13 @@ bc_status bc_nodes_peek(struct bitcask *db,
 
     if (!nodes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
-        struct bitcask_partition *node = nodes[i];
-        struct bc_partition *instance = NULL;
+        struct bc_figures figures;
+        bool known;
+        struct bc_partition *instance = begin_peek(nodes[i], &figures, &known);
 
-        pthread_mutex_lock(&db->nodes_lock);
-        if (!node->busy && !node->dropped) instance = node->instance;
-        if (instance) node->peeks++;
-        pthread_mutex_unlock(&db->nodes_lock);
         if (instance) {
-            each(context, node, instance);
-            pthread_mutex_lock(&db->nodes_lock);
-            /* As with pins: it may have been waited for, and what was not closed because of it is closed now. */
-            if (--node->peeks == 0 && node->dropped)
-                pthread_cond_broadcast(&db->nodes_changed);
-            else
-                make_room(db);
-            pthread_mutex_unlock(&db->nodes_lock);
+            each(context, nodes[i], instance);
+            end_peek(nodes[i]);
         }
         bc_node_unref(&nodes[i]);
     }
@@ -509,6 +548,7 @@ bc_status bc_nodes_close(struct bitcask *db)
         bc_failure_note(&first, close_instance(node, false, false));
     }
     forget_failures(db);
+    bc_ledgers_release(db);
     bc_lru_release(db);
     pthread_mutex_unlock(&db->nodes_lock);
     return bc_failure_end(&first);

@@ -28,7 +28,8 @@ struct figure {
 
 /* clang-format off */
 static const struct figure figures[] = {
-    {WHOLE("partitions_open", partitions_open), .help = "Partitions that are open; the sizes below are theirs.", .type = BITCASK_GAUGE},
+    {"bitcask_partitions_open", "bitcask_partition_open", .member = offsetof(bitcask_stats, partitions_open), .help = "Partitions that are open.", .type = BITCASK_GAUGE},
+    {WHOLE("partitions_known", partitions_known), .help = "Partitions that are or were open since the store was opened; the sizes below are theirs.", .type = BITCASK_GAUGE},
     {EACH("live_keys", live_keys), .help = "Keys and partitions with a name.", .type = BITCASK_GAUGE},
     {EACH("live_bytes", live_bytes), .help = "Bytes of records in use.", .type = BITCASK_GAUGE},
     {EACH("dead_bytes", dead_bytes), .help = "Bytes of data files that are not in use.", .type = BITCASK_GAUGE},
@@ -88,6 +89,15 @@ struct survey {
 
 /* ---- gathering ---- */
 
+static void add_histograms(bitcask_histogram *sums, const bitcask_histogram *histograms)
+{
+    for (unsigned kind = 0; kind < BC_TIMED; kind++) {
+        sums[kind].count += histograms[kind].count;
+        sums[kind].sum_ns += histograms[kind].sum_ns;
+        for (unsigned i = 0; i < BITCASK_HISTOGRAM_BUCKETS; i++) sums[kind].counts[i] += histograms[kind].counts[i];
+    }
+}
+
 static void add_figures(struct bc_figures *sum, const struct bc_figures *figures_of)
 {
     /* All members are counts of 64 bits. */
@@ -99,12 +109,7 @@ static void add_figures(struct bc_figures *sum, const struct bc_figures *figures
     if (last < figures_of->stats.last_merge_ns) last = figures_of->stats.last_merge_ns;
     for (size_t i = 0; i < sizeof(bitcask_stats) / sizeof(uint64_t); i++) to[i] += from[i];
     sum->stats.last_merge_ns = last;
-    for (unsigned kind = 0; kind < BC_TIMED; kind++) {
-        sum->timings[kind].count += figures_of->timings[kind].count;
-        sum->timings[kind].sum_ns += figures_of->timings[kind].sum_ns;
-        for (unsigned i = 0; i < BITCASK_HISTOGRAM_BUCKETS; i++)
-            sum->timings[kind].counts[i] += figures_of->timings[kind].counts[i];
-    }
+    add_histograms(sum->timings, figures_of->timings);
 }
 
 static void add_timings(bitcask_histogram *sums, const struct bc_timings *timings)
@@ -112,29 +117,18 @@ static void add_timings(bitcask_histogram *sums, const struct bc_timings *timing
     for (unsigned kind = 0; kind < BC_TIMED; kind++) bc_histogram_sum(&timings->of[kind], &sums[kind]);
 }
 
-/* What was counted in partitions that are closed. */
-static void gather_closed(struct survey *survey)
+/* What was counted in partitions that nothing is known of any more. */
+static void gather_forgotten(struct survey *survey)
 {
     struct bitcask *db = survey->db;
-    struct bc_figures *closed = &survey->rest.of;
+    struct bc_figures *rest = &survey->rest.of;
 
     pthread_mutex_lock(&db->nodes_lock);
-    closed->stats = (bitcask_stats){
-        .puts = db->closed_puts,
-        .deletes = db->closed_deletes,
-        .gets = db->closed_gets,
-        .merges = db->closed_merges,
-        .merge_ns = db->closed_merge_ns,
-        .merge_reclaimed_bytes = db->closed_merge_reclaimed_bytes,
-        .last_merge_ns = db->closed_last_merge_ns,
-        .log_bytes_written = db->closed_log_bytes,
-        .bloom_hits = db->closed_bloom_hits,
-        .bloom_misses = db->closed_bloom_misses,
-    };
-    add_timings(closed->timings, &db->closed_timings);
-    survey->has_rest = db->partition_closes > 0;
+    rest->stats = db->closed;
+    add_timings(rest->timings, &db->closed_timings);
+    survey->has_rest = db->forgotten > 0;
     pthread_mutex_unlock(&db->nodes_lock);
-    add_figures(&survey->whole.of, closed);
+    add_figures(&survey->whole.of, rest);
 }
 
 void bc_db_store_stats(struct bitcask *db, bitcask_stats *stats)
@@ -178,19 +172,8 @@ static void keep(struct survey *survey, const struct scope *scope)
     survey->largest[least] = survey->largest[--survey->count];
 }
 
-/* Without an index nobody knows what is dead; that is no reason to build one. */
-static void count_cold(struct bc_partition *instance, bitcask_stats *stats)
-{
-    pthread_rwlock_rdlock(&instance->cold_lock);
-    if (atomic_load_explicit(&instance->cold, memory_order_relaxed)) {
-        stats->live_keys = instance->cold_keys;
-        stats->live_bytes = stats->data_bytes;
-        stats->dead_bytes = 0;
-    }
-    pthread_rwlock_unlock(&instance->cold_lock);
-}
-
-static void gather(void *context, struct bitcask_partition *node, struct bc_partition *instance)
+static void gather(void *context, struct bitcask_partition *node, struct bc_partition *instance,
+                   const struct bc_figures *known)
 {
     struct survey *survey = context;
     struct scope scope = {.id = node->id};
@@ -203,9 +186,15 @@ static void gather(void *context, struct bitcask_partition *node, struct bc_part
         survey->failed = true;
         return;
     }
-    bc_partition_stats(instance, &scope.of.stats);
-    count_cold(instance, &scope.of.stats);
-    add_timings(scope.of.timings, &instance->timings);
+    if (instance) {
+        bc_ledger_measure(instance, &scope.of.stats);
+        add_timings(scope.of.timings, &instance->timings);
+    } else {
+        bc_ledger_add_sizes(&scope.of.stats, &known->stats);
+    }
+    scope.of.stats.partitions_known = 1;
+    bc_ledger_add_counters(&scope.of.stats, &known->stats);
+    add_histograms(scope.of.timings, known->timings);
     add_figures(&survey->whole.of, &scope.of);
     keep(survey, &scope);
 }
@@ -214,6 +203,7 @@ static bc_status gather_opened(void *context, struct bitcask_partition *node)
 {
     struct bc_partition *instance;
     struct survey *survey = context;
+    struct bc_figures known;
     bc_status status = bc_node_pin(node, &instance);
 
     if (status == BITCASK_NOT_FOUND) return status;
@@ -224,9 +214,24 @@ static bc_status gather_opened(void *context, struct bitcask_partition *node)
         }
         return BITCASK_OK;
     }
-    gather(context, node, instance);
+    pthread_mutex_lock(&survey->db->nodes_lock);
+    (void)bc_ledger_figures(node, &known);
+    pthread_mutex_unlock(&survey->db->nodes_lock);
+    gather(context, node, instance, &known);
     bc_node_unpin(node);
     return BITCASK_OK;
+}
+
+/* Two by one name, as a reader may know them, one being deleted by now: all of Prometheus' text would be refused. */
+static void join_namesakes(struct survey *survey)
+{
+    for (size_t i = 0; i < survey->count; i++)
+        for (size_t j = i + 1; j < survey->count; j++) {
+            if (strcmp(survey->largest[i].label, survey->largest[j].label) != 0) continue;
+            add_figures(&survey->largest[i].of, &survey->largest[j].of);
+            free(survey->largest[j].label);
+            survey->largest[j--] = survey->largest[--survey->count];
+        }
 }
 
 /* ---- what never falls ---- */
@@ -382,8 +387,8 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags, visitor 
 
     survey.largest = malloc((BITCASK_METRICS_PARTITIONS + 1) * sizeof *survey.largest);
     if (!survey.largest) return BITCASK_NO_MEMORY;
-    /* First those that are closed: one that is closed in between is missed for now rather than counted twice. */
-    if (of_store) gather_closed(&survey);
+    /* First those that are forgotten: one that is in between is missed for now rather than counted twice. */
+    if (of_store) gather_forgotten(&survey);
     if (flags & BITCASK_UNOPENED || !survey.below) {
         status = bc_nodes_walk(node, survey.below, gather_opened, &survey);
         if (status == BITCASK_OK && of_store) status = gather_opened(&survey, node->db->inodes);
@@ -393,7 +398,7 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags, visitor 
         status = bc_node_pin(node, &instance);
         if (status == BITCASK_OK) {
             bc_node_unpin(node);
-            status = bc_nodes_peek(node->db, gather, &survey);
+            status = bc_nodes_survey(node->db, gather, &survey);
         }
     }
     if (status == BITCASK_OK && survey.failed) status = BITCASK_NO_MEMORY;
@@ -405,6 +410,7 @@ bc_status bc_db_metrics(struct bitcask_partition *node, unsigned flags, visitor 
             raise_counters(&survey.rest.of, &node->db->told_rest);
             pthread_mutex_unlock(&node->db->nodes_lock);
         }
+        join_namesakes(&survey);
         qsort(survey.largest, survey.count, sizeof *survey.largest, compare_scopes);
         if (flags & BITCASK_BY_PARTITION)
             tell_by_partition(&survey, visit, context);
@@ -433,14 +439,20 @@ static void note(uint64_t *count, char path[256], struct bitcask_partition *node
     ++*count;
 }
 
-static void check_up(void *context, struct bitcask_partition *node, struct bc_partition *instance)
+/* One that is closed was not poisoned, or it would have stayed open. */
+static void check_up(void *context, struct bitcask_partition *node, struct bc_partition *instance,
+                     const struct bc_figures *known)
 {
     const struct checkup *checkup = context;
-    bool damaged;
+    bool damaged = known->stats.damaged_regions > 0;
 
     if (node->id == BC_INODES_ID ? checkup->top->id != BC_ROOT_ID
                                  : node != checkup->top && !bc_node_is_below(node, checkup->top))
         return;
+    if (!instance) {
+        if (damaged) note(&checkup->health->damaged, checkup->health->damaged_path, node);
+        return;
+    }
     bc_fair_lock_soon(&instance->write_lock);
     damaged = instance->damaged_regions > 0;
     for (uint32_t i = 0; i < instance->slot_count; i++)
@@ -461,5 +473,5 @@ bc_status bc_db_get_health(struct bitcask_partition *node, bitcask_health *healt
         health->merge = activity.merge.status;
         memcpy(health->merge_detail, activity.merge.detail, sizeof health->merge_detail);
     }
-    return bc_nodes_peek(node->db, check_up, &checkup);
+    return bc_nodes_survey(node->db, check_up, &checkup);
 }

@@ -1,7 +1,7 @@
 /* metrics.h - the figures of a store, or of a part of it, gathered and told one by one.
  *
- * Each open partition counts for itself; what it counted is added to the store's own when it is closed. Gathering looks
- * at each open partition for a moment and keeps the largest ones apart, so that as many series come of a store of a
+ * Each open partition counts for itself; what it counted, and how large it was, is kept when it is closed (ledger.c).
+ * Gathering looks at each open partition for a moment and keeps the largest ones apart, so that as many series come of a store of a
  * million partitions as of one of a hundred. Memory: some 200 KiB while it goes on.
  */
 #ifndef BC_METRICS_H

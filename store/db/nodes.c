@@ -19,6 +19,7 @@ void bc_node_unref_locked(struct bitcask_partition *node)
 
         while (*at != node) at = &(*at)->next_in_table;
         *at = node->next_in_table;
+        bc_ledger_forget(node);
         free(node->name);
         free(node);
         node = parent;

@@ -18,6 +18,15 @@
 /* What a first read of a record's front asks for: most keys and attributes fit, and one block holds it. */
 #define FIRST_READ 512u
 
+/* What messages call it: of a path, the name at its end. */
+static void set_name(struct bc_segment *segment, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    snprintf(segment->names[0], sizeof segment->names[0], "%.*s", (int)sizeof segment->names[0] - 1,
+             slash ? slash + 1 : name);
+}
+
 /* A segment for an open file; takes over fd when it succeeds. */
 static bc_status segment_new(struct bc_io *io, int fd, const char *name, const struct bc_segment_header *header,
                              uint64_t end, struct bc_segment **segment)
@@ -26,7 +35,7 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     if (made == NULL) return bc_fail(BITCASK_NO_MEMORY, "%s: out of memory", name);
     made->io = io;
     made->fd = fd;
-    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
+    set_name(made, name);
     atomic_init(&made->name, made->names[0]);
     atomic_init(&made->references, 1);
     made->segment_id = header->segment_id;
@@ -115,7 +124,7 @@ bc_status bc_segment_publish(struct bc_io *io, int at, const char *name, struct 
         return status;
     }
     /* Nobody else knows it yet. */
-    snprintf(made->names[0], sizeof made->names[0], "%.*s", (int)sizeof made->names[0] - 1, name);
+    set_name(made, name);
     return BITCASK_OK;
 }
 
