@@ -122,7 +122,7 @@ static bitcask_status set_one(bitcask_partition *partition, struct item *item)
         item->reserved = 0;
     }
     if (item->reserved > 0) bitcask_unreserve(partition, item->reserved);
-    return bitcask_set_attrs(partition, inode->name, inode->name_size, &item->attrs, 0, NULL);
+    return bitcask_set_attrs(partition, inode->name, inode->name_size, &item->attrs, BITCASK_PROMISED, NULL);
 }
 
 static bitcask_status put_one(bitcask_partition *partition, const struct item *item)
