@@ -89,7 +89,8 @@ static bool take(struct bcfs *fs, struct bcfs_inode *inode, uint64_t room, struc
     item->inode = inode;
     (void)pthread_mutex_lock(&inode->lock);
     if (inode->dirty != 0 && inode->state != BCFS_UNLINKED && inode->state != BCFS_MOVED &&
-        (!(inode->dirty & BCFS_DIRTY_CONTENT) || inode->pending->writer != NULL || inode->size <= room)) {
+        (!(inode->dirty & BCFS_DIRTY_CONTENT) ||
+         (inode->pending->writer != NULL ? 0 : inode->size) + bcfs_xattrs_size(inode) <= room)) {
         item->content = (inode->dirty & BCFS_DIRTY_CONTENT) != 0;
         item->reserved = inode->pending->reserved;
         if (item->content) {
@@ -121,7 +122,7 @@ static bitcask_status set_one(bitcask_partition *partition, struct item *item)
         item->reserved = 0;
     }
     if (item->reserved > 0) bitcask_unreserve(partition, item->reserved);
-    return bitcask_set_attrs(partition, inode->name, inode->name_size, &item->attrs, 0, NULL);
+    return bitcask_set_attrs(partition, inode->name, inode->name_size, &item->attrs, BITCASK_PROMISED, NULL);
 }
 
 static bitcask_status put_one(bitcask_partition *partition, const struct item *item)
@@ -257,7 +258,7 @@ static size_t commit_files(struct bcfs *fs, struct bcfs_inode *dir, struct bcfs_
         bool taken = bytes <= BATCH_BYTES && take(fs, found[i], room, &items[used]);
 
         if (taken) {
-            bytes += items[used].size;
+            bytes += items[used].size + items[used].attrs.xattrs_size;
             used++;
         } else {
             bcfs_inode_unref(fs, found[i], 1);
@@ -485,6 +486,7 @@ void *bcfs_commit_thread(void *context)
         if (bcfs_moves_due(fs)) (void)bcfs_moves_complete(fs);
         (void)commit_dirs(fs, true, bcfs_dirty_pressed(fs) ? BCFS_HURRY : BCFS_DUE);
         (void)commit_due_dir_attrs(fs, bcfs_clock_ms());
+        bcfs_trim_memory(fs);
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include "value_cache.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -66,6 +67,7 @@ static void count_bytes(struct bcfs_nodes *nodes, struct bcfs_pending *pending, 
 {
     bool pressed = nodes->pending_bytes > PRESSED_BYTES;
 
+    if (bytes < pending->counted) nodes->freed_bytes += pending->counted - bytes;
     nodes->pending_bytes = nodes->pending_bytes - pending->counted + bytes;
     pending->counted = bytes;
     if (!pressed && nodes->pending_bytes > PRESSED_BYTES) (void)pthread_cond_signal(&nodes->work_cond);
@@ -341,6 +343,19 @@ bitcask_status bcfs_wait_for_room(struct bcfs *fs)
     if (status == BITCASK_OK && nodes->pending_bytes > 2 * FULL_BYTES) status = BITCASK_NO_MEMORY;
     (void)pthread_mutex_unlock(&nodes->dirty_lock);
     return status;
+}
+
+void bcfs_trim_memory(struct bcfs *fs)
+{
+    bool due = false;
+
+    (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
+    due = fs->nodes->freed_bytes > PRESSED_BYTES;
+    if (due) fs->nodes->freed_bytes = 0;
+    (void)pthread_mutex_unlock(&fs->nodes->dirty_lock);
+#ifdef __GLIBC__
+    if (due) (void)malloc_trim(0);
+#endif
 }
 
 bool bcfs_wait_for_work(struct bcfs *fs, bool moves_queued)

@@ -31,8 +31,8 @@ void bcfs_dirty_relist(struct bcfs *fs, struct bcfs_inode *inode);
 /* A directory's attributes changed: they are written soon (chmod), or within seconds (times). */
 void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon);
 
-/* Its attributes were written, or could not be. A full disk has no room for the times of a directory whose entries went,
- * and nobody was promised any: OK then. */
+/* Its attributes were written, or could not be. A full disk has no room for the times of a directory whose entries
+ * went, and nobody was promised any: OK then. */
 bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status);
 
 /* Takes a directory whose attributes are due out of the list, with its reference; NULL if there is none. now_ms:
@@ -75,6 +75,10 @@ bool bcfs_dirty_pressed(struct bcfs *fs);
  * hold. Else what is to be said instead of taking more: why it cannot be committed; NO_MEMORY, where twice as much is
  * pending and does not become less. No lock is held. */
 bitcask_status bcfs_wait_for_room(struct bcfs *fs);
+
+/* Gives the system back what was freed, when that is much. What was committed lies between what stays, and an allocator
+ * keeps it: several times what is pending. */
+void bcfs_trim_memory(struct bcfs *fs);
 
 /* The commit thread's sleep, until something is to be done. False: the thread shall end. */
 bool bcfs_wait_for_work(struct bcfs *fs, bool moves_queued);

@@ -147,9 +147,10 @@ struct bcfs_nodes {
     struct bcfs_dir_list attrs_dirs;
     uint64_t pending_bytes;  /* of files that are not committed: content, extended attributes, and what each takes */
     uint64_t unlinked_bytes; /* the same of files without a name */
+    uint64_t freed_bytes;    /* of these, since the last bcfs_trim_memory() */
     bitcask_status failure;  /* of the last commit, OK if it did not fail: no use in waiting for room */
-    bool asleep;            /* the commit thread waits for work */
-    bool kicked;            /* there is work that the lists above do not show */
+    bool asleep;             /* the commit thread waits for work */
+    bool kicked;             /* there is work that the lists above do not show */
     bool stop;
 
     pthread_mutex_t moves_lock;

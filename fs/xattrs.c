@@ -377,14 +377,14 @@ static int change_dir(struct bcfs *fs, struct bcfs_inode *inode, struct change *
     if (error != 0) return error;
     bcfs_dirty_mark_dir(fs, inode, true);
     status = bcfs_commit_dir_attrs(fs, inode);
-    if (status != BITCASK_OK) {
-        (void)pthread_mutex_lock(&inode->lock);
-        if (inode->xattrs == made) {
-            old = bcfs_xattrs_swap(inode, old);
-            if (inode->mode == change->mode) inode->mode = old_mode;
-        }
-        (void)pthread_mutex_unlock(&inode->lock);
+    (void)pthread_mutex_lock(&inode->lock);
+    if (status == BITCASK_OK) {
+        bcfs_xattrs_rest(inode);
+    } else if (inode->xattrs == made) {
+        old = bcfs_xattrs_swap(inode, old);
+        if (inode->mode == change->mode) inode->mode = old_mode;
     }
+    (void)pthread_mutex_unlock(&inode->lock);
     free(old);
     return bitcask_status_errno(status);
 }

@@ -225,7 +225,8 @@ BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void 
 BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
                                           const bitcask_write_options *options);
 
-/* Sets the members present in attrs of a key or sub-partition, keeps value and others. flags: BITCASK_DURABLE.
+/* Sets the members present in attrs of a key or sub-partition, keeps value and others. flags: BITCASK_DURABLE,
+ * BITCASK_PROMISED.
  * The version grows; mtime and ctime keep their values unless attrs sets them. version: NULL, or gets it. */
 BITCASK_API bitcask_status bitcask_set_attrs(bitcask_partition *partition, const void *key, size_t key_size,
                                              const bitcask_attrs *attrs, unsigned flags, uint64_t *version);

@@ -257,11 +257,14 @@ static void what_was_promised_is_kept_whatever_deletions_take(void)
 {
     const uint64_t bound = bitcask_record_bound(8, 60000, 0);
     const bitcask_write_options options = {.reserved = bound};
+    const bitcask_attrs attrs = {.present = BITCASK_ATTR_MODE, .mode = 0600};
     static char value[60000];
 
     begin();
     fill();
+    EXPECT(BITCASK_OK, put_text(root, "promised0", "", 0));
     EXPECT(BITCASK_OK, bitcask_reserve(root, bound));
+    EXPECT(BITCASK_OK, bitcask_reserve(root, bitcask_record_bound(8, 100, 0)));
     others_take_all();
     for (int n = 0; n < SMALL; n++) {
         char key[16];
@@ -269,6 +272,9 @@ static void what_was_promised_is_kept_whatever_deletions_take(void)
         EXPECT(BITCASK_OK, bitcask_delete(root, key, 8, NULL));
     }
     EXPECT(BITCASK_OK, bitcask_rotate(root, 0));
+    bitcask_unreserve(root, bitcask_record_bound(8, 100, 0));
+    EXPECT(BITCASK_OK, bitcask_set_attrs(root, "linked000", 9, &attrs, BITCASK_PROMISED, NULL));
+    EXPECT(BITCASK_OK, bitcask_set_attrs(root, "promised0", 9, &attrs, BITCASK_PROMISED, NULL));
     EXPECT(BITCASK_OK, bitcask_put(root, "promised", 8, value, sizeof value, &options, NULL));
     end();
 }

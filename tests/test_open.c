@@ -123,6 +123,41 @@ static void store_that_others_may_write_is_refused(void)
     EXPECT(BITCASK_UNSAFE, try_open(path, false, false));
 }
 
+/* Who could write to one of its directories could plant a name there that leads out of the store. */
+static void directories_of_a_store_that_others_may_write_are_refused(void)
+{
+    const char *levels[] = {"partitions", "partitions/00", "partitions/00/0000000000000000"};
+    const char *path = make_store("unsafe-below");
+    bitcask *db = fixture_open(path, BITCASK_SYNC_OS);
+    bitcask_partition *root = NULL;
+
+    EXPECT(BITCASK_OK, bitcask_partition_open(db, "", &root));
+    EXPECT(BITCASK_OK, put_text(root, "key", "value", 0));
+    bitcask_partition_close(&root);
+    EXPECT(BITCASK_OK, bitcask_close(&db));
+    for (size_t i = 0; i < 3; i++)
+        for (int way = 0; way < (geteuid() == 0 ? 3 : 2); way++) {
+            char *level = strdup(fixture_path("unsafe-below/%s", levels[i]));
+            bitcask_options options;
+            bitcask_status status;
+
+            if (way < 2) CU_ASSERT_EQUAL(chmod(level, way == 0 ? 0770 : 0702), 0);
+            if (way == 2) CU_ASSERT_EQUAL(chown(level, 12345, 12345), 0);
+            bitcask_options_init(&options);
+            status = bitcask_open(fixture_path("unsafe-below"), &options, &db);
+            if (status == BITCASK_OK) status = bitcask_partition_open(db, "", &root);
+            if (status == BITCASK_OK) status = put_text(root, "key", "again", 0);
+            EXPECT(BITCASK_UNSAFE, status);
+            CU_ASSERT_PTR_NOT_NULL(strstr(bitcask_error_detail(), way < 2 ? "chmod go-w" : "chown"));
+            bitcask_partition_close(&root);
+            (void)bitcask_close(&db);
+            if (way == 2) CU_ASSERT_EQUAL(chown(level, geteuid(), getegid()), 0);
+            CU_ASSERT_EQUAL(chmod(level, 0700), 0);
+            free(level);
+        }
+    EXPECT(BITCASK_OK, try_open(fixture_path("unsafe-below"), false, false));
+}
+
 static void second_writer_is_refused_and_readers_are_not(void)
 {
     const char *path = make_store("busy");
@@ -232,6 +267,8 @@ int main(void)
         {"what is no store is refused and left alone", what_is_no_store_is_refused_and_left_alone},
         {"newer format is refused and left alone", newer_format_is_refused_and_left_alone},
         {"store that others may write is refused", store_that_others_may_write_is_refused},
+        {"directories of a store that others may write are refused",
+         directories_of_a_store_that_others_may_write_are_refused},
         {"second writer is refused and readers are not", second_writer_is_refused_and_readers_are_not},
         {"reader beside a writer sees a partition as of its first use",
          reader_beside_a_writer_sees_a_partition_as_of_its_first_use},

@@ -150,7 +150,9 @@ enum {
     BITCASK_LINK = 1u << 7,       /* move: the file keeps its name and gets the other one besides */
     BITCASK_REMOVE = 1u << 8,     /* move: the name is deleted; there is no target */
     BITCASK_UNOPENED = 1u << 9,   /* metrics: partitions that are not open too: they are opened */
-    BITCASK_BY_PARTITION = 1u << 10 /* metrics: all of one partition, then all of the next */
+    BITCASK_BY_PARTITION = 1u << 10, /* metrics: all of one partition, then all of the next */
+    BITCASK_PROMISED = 1u << 11      /* set_attrs: its room was reserved, and given back for this call: on a full disk it
+                                        may take what is kept for deletions */
 };
 
 /* Options of a put or delete; NULL stands for all zero. */

@@ -561,7 +561,7 @@ bc_status bc_link_set_attrs(struct bitcask_partition *node, const void *key, siz
     if (status == BITCASK_NOT_FOUND && ino != 0 && instance != inodes) status = bc_no_inode(instance, ino);
     if (status == BITCASK_OK) {
         bc_attrs_merge(&inode.attrs, attrs);
-        status = bc_inode_put(db, inodes, &inode, version);
+        status = bc_inode_put(db, inodes, &inode, (flags & BITCASK_PROMISED) != 0, version);
     }
     bc_inode_release(&inode);
     if (instance != inodes) bc_fair_unlock(&inodes->write_lock);

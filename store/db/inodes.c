@@ -135,11 +135,13 @@ void bc_inode_release(struct bc_inode *inode)
     inode->gone = NULL;
 }
 
-bc_status bc_inode_put(struct bitcask *db, struct bc_partition *inodes, struct bc_inode *inode, uint64_t *version)
+bc_status bc_inode_put(struct bitcask *db, struct bc_partition *inodes, struct bc_inode *inode, bool is_due,
+                       uint64_t *version)
 {
     struct bc_write write;
     bc_status status = bc_inode_encode(inode, &write);
 
+    if (status == BITCASK_OK) write.is_due = is_due;
     if (status == BITCASK_OK) status = bc_partition_append(inodes, &write, 1, true, 0);
     if (status != BITCASK_OK) return status;
     atomic_store(&db->inode_position, bc_partition_position(inodes));

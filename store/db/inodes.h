@@ -130,7 +130,8 @@ void bc_inode_done(struct bitcask *db, struct bc_partition *inodes, struct bc_in
 void bc_inode_release(struct bc_inode *inode);
 
 /* Encodes, appends and ends one inode. */
-bc_status bc_inode_put(struct bitcask *db, struct bc_partition *inodes, struct bc_inode *inode, uint64_t *version);
+bc_status bc_inode_put(struct bitcask *db, struct bc_partition *inodes, struct bc_inode *inode, bool is_due,
+                       uint64_t *version);
 
 /* ---- change.c: names. No lock is held, nor a directory pinned, by who calls these ---- */
 

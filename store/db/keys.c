@@ -149,6 +149,7 @@ bc_status bc_node_set_attrs(struct bitcask_partition *node, const void *key, siz
     }
     if (status == BITCASK_OK && !link) {
         bc_attrs_merge(&write.attrs, attrs);
+        write.is_due = (flags & BITCASK_PROMISED) != 0;
         status = bc_partition_append(instance, &write, 1, true, 0);
         /* A partition's own sync covers its record here, so this one must count as one of those on its path. */
         if (status == BITCASK_OK && (write.flags & BC_RECORD_PARTITION))

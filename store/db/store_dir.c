@@ -306,7 +306,7 @@ bc_status bc_store_dir_open(struct bitcask *db, const bitcask_options *options)
         else if (status == BITCASK_OK) status = bc_io_sync_dir(db->env.io, db->dir_fd, db->path);
     }
     if (status != BITCASK_OK) return status;
-    return bc_io_open(db->env.io, db->dir_fd, PARTITIONS, BC_OPEN_READ | BC_OPEN_DIRECTORY, &db->env.partitions_fd);
+    return bc_io_open_own_dir(db->env.io, db->dir_fd, PARTITIONS, &db->env.partitions_fd);
 }
 
 bc_status bc_store_dir_open_for_repair(struct bitcask *db)
@@ -320,7 +320,7 @@ bc_status bc_store_dir_open_for_repair(struct bitcask *db)
         status = bc_io_open(db->env.io, db->dir_fd, LOCK, BC_OPEN_WRITE | BC_OPEN_CREATE, &db->lock_fd);
     if (status == BITCASK_OK) status = lock_writer(db, 0, true);
     if (status != BITCASK_OK) return status;
-    return bc_io_open(db->env.io, db->dir_fd, PARTITIONS, BC_OPEN_READ | BC_OPEN_DIRECTORY, &db->env.partitions_fd);
+    return bc_io_open_own_dir(db->env.io, db->dir_fd, PARTITIONS, &db->env.partitions_fd);
 }
 
 bc_status bc_store_dir_holder(struct bc_io *io, const char *path, int64_t *pid)

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Repeats an operation that a signal interrupted before it did anything. */
 #define RETRY(result, call) \
@@ -59,6 +60,28 @@ bc_status bc_io_open(struct bc_io *io, int at, const char *name, unsigned flags,
     if (result < 0) return fail((flags & BC_OPEN_CREATE) != 0 ? "create" : "open", name, result);
     *fd = result;
     return BITCASK_OK;
+}
+
+bc_status bc_io_open_own_dir(struct bc_io *io, int at, const char *name, int *fd)
+{
+    struct bc_file_info info;
+    bc_status status = bc_io_open(io, at, name, BC_OPEN_READ | BC_OPEN_DIRECTORY, fd);
+
+    if (status != BITCASK_OK) return status;
+    status = bc_io_info(io, *fd, name, &info);
+    if (status == BITCASK_OK && info.uid != geteuid())
+        status =
+            bc_fail(BITCASK_UNSAFE, "%s: this directory of the store belongs to user %u and you are user %u; chown it",
+                    name, info.uid, (unsigned)geteuid());
+    else if (status == BITCASK_OK && (info.mode & 022) != 0)
+        status =
+            bc_fail(BITCASK_UNSAFE, "%s: others may write to this directory of the store (mode %03o); chmod go-w it",
+                    name, info.mode & 0777);
+    if (status != BITCASK_OK) {
+        io->ops->close(io, *fd); /* only read from, and the detail line is to stay */
+        *fd = -1;
+    }
+    return status;
 }
 
 bc_status bc_io_close(struct bc_io *io, int *fd)

@@ -103,6 +103,9 @@ struct bc_io *bc_io_posix(void);
 
 /* Each names the file in its detail line; fd variants take it as `name` (not owned, for the message only). */
 bc_status bc_io_open(struct bc_io *io, int at, const char *name, unsigned flags, int *fd);
+/* Opens a directory of the store's own. UNSAFE where it is somebody else's, or others may write to it: what is made in
+ * it could be a name for something else. */
+bc_status bc_io_open_own_dir(struct bc_io *io, int at, const char *name, int *fd);
 bc_status bc_io_close(struct bc_io *io, int *fd); /* sets *fd to -1; -1 is fine */
 /* Reads up to size bytes; *got is less only at the end of the file. */
 bc_status bc_io_read(struct bc_io *io, int fd, const char *name, void *data, size_t size, uint64_t offset, size_t *got);

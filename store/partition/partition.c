@@ -44,13 +44,13 @@ bc_status bc_partition_open_dir(const struct bc_env *env, uint64_t id, bool crea
         status = bc_io_mkdir(env->io, env->partitions_fd, fan);
         if (status != BITCASK_OK && status != BITCASK_EXISTS) return status;
     }
-    status = bc_io_open(env->io, env->partitions_fd, fan, BC_OPEN_READ | BC_OPEN_DIRECTORY, &fan_fd);
+    status = bc_io_open_own_dir(env->io, env->partitions_fd, fan, &fan_fd);
     if (status != BITCASK_OK) goto out;
     if (create) {
         status = bc_io_mkdir(env->io, fan_fd, name);
         if (status != BITCASK_OK && status != BITCASK_EXISTS) goto out;
     }
-    status = bc_io_open(env->io, fan_fd, name, BC_OPEN_READ | BC_OPEN_DIRECTORY, fd);
+    status = bc_io_open_own_dir(env->io, fan_fd, name, fd);
 out:
     if (status == BITCASK_NOT_FOUND) bc_detail_clear(); /* a miss: nothing was ever put there, mostly */
     (void)bc_io_close(env->io, &fan_fd);                /* only read from: nothing to lose */
