@@ -17,7 +17,7 @@
 #elif defined(__SANITIZE_ADDRESS__)
 #define STEP 20u
 #else
-#define STEP 6u
+#define STEP 10u
 #endif
 
 uint64_t starved_seed;
