@@ -17,7 +17,7 @@
 #elif defined(__SANITIZE_ADDRESS__)
 #define STEP 20u
 #else
-#define STEP 6u
+#define STEP 10u
 #endif
 
 uint64_t starved_seed;
@@ -32,8 +32,7 @@ static uint64_t step(void)
 
 static void sum_up(void)
 {
-    printf("FAULT allocations: %llu, of each script every %llu., violations: %llu\n", (unsigned long long)points,
-           (unsigned long long)step(), (unsigned long long)violations);
+    printf("FAULT allocations: %llu, violations: %llu\n", (unsigned long long)points, (unsigned long long)violations);
 }
 
 /* ---- where the store is ---- */
@@ -179,6 +178,7 @@ void starved_everywhere(const struct starved_script *script)
     const char *wanted = getenv("STARVE_SCRIPT");
     if (wanted && strcmp(wanted, script->name) != 0) return;
     if (!registered && atexit(sum_up) != 0) exit(99);
+    if (!registered) printf("every %llu. allocation of each script\n", (unsigned long long)step());
     registered = true;
     prepare(script, &base);
     (void)run(script, &base, 0, false, false); /* what is made once in a program's life is made here */
