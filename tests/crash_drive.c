@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FAILURES_SHOWN 12u
 #define KILLED_CUTS 5u
@@ -100,14 +101,24 @@ static void note_state(struct bc_sim *sim, bool recovery)
 #define FEW 0
 #endif
 
+/* With LONG everything is tried, of each script as long as CRASH_SECONDS of the processor's time last, and from then on
+ * what is tried without LONG: so all of it ends within minutes. */
+static clock_t script_began;
+
+static bool is_thorough(void)
+{
+    uint64_t seconds = fixture_number("CRASH_SECONDS", 8);
+    return fixture_number("LONG", 0) && (uint64_t)(clock() - script_began) < seconds * CLOCKS_PER_SEC;
+}
+
 static uint64_t number_of_cuts(void)
 {
-    return fixture_number("CRASH_CUTS", fixture_number("LONG", 0) ? 20 : FEW ? 1 : crash_merges ? 3 : 4);
+    return fixture_number("CRASH_CUTS", is_thorough() ? 20 : FEW ? 1 : crash_merges ? 3 : 4);
 }
 
 static uint64_t number_of_nested(void)
 {
-    return fixture_number("CRASH_NESTED", fixture_number("LONG", 0) ? 10 : FEW ? 1 : crash_merges ? 2 : 3);
+    return fixture_number("CRASH_NESTED", is_thorough() ? 10 : FEW ? 1 : crash_merges ? 2 : 3);
 }
 
 /* Of the points at which to crash or to fail, one in so many is tried, from a random one on. What is played has one
@@ -321,7 +332,7 @@ static size_t list_cuts(struct bc_sim *sim, uint64_t n, struct cut list[CUTS_MAX
     list[count++] = (struct cut){BC_SIM_CUT_ALL, 0};
     list[count++] = (struct cut){BC_SIM_CUT_ALL, 1};
     list[count++] = (struct cut){BC_SIM_CUT_SYNCED, crash_seed + n * 100 + 2};
-    if (fixture_number("LONG", 0)) {
+    if (is_thorough()) {
         for (uint64_t i = 0; i < unsynced && i < SINGLES_MAX; i++) {
             list[count++] = (struct cut){BC_SIM_CUT_SYNCED_AND_ONE, i};
             list[count++] = (struct cut){BC_SIM_CUT_ALL_BUT_ONE, i};
@@ -386,6 +397,7 @@ void crash_everywhere(const char *name, crash_script play, bitcask_sync_policy s
     options.segment_size = 65536;
     struct bc_sim *sim = bc_sim_open(7);
     size_t states = crashed_states.count, of_recovery = recovery_states.count;
+    script_began = clock();
     failures = 0;
     sum_up_at_exit();
     snprintf(world_context, sizeof world_context, "%s, no crash", name);
@@ -520,15 +532,17 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
     static const int errors[] = {EIO, ENOSPC, EMFILE, EDQUOT, EINTR};
     const uint64_t kinds = sizeof errors / sizeof *errors;
     const bitcask_options options = options_with(sync);
+    script_began = clock();
     failures = 0;
     sum_up_at_exit();
     play_short(name, play, &options, value_size);
     for (int kind = 0; kind < BC_SIM_CALLS; kind++) {
         /* A close that fails has closed; of reads every third will do. With LONG each error at each call, once and from
          * then on; else one of them, by turns. */
-        uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every(), tries = fixture_number("LONG", 0) ? kinds * 2 : 1;
+        uint64_t step = kind == BC_SIM_PREAD ? 3 * every() : every();
         bool reached = kind != BC_SIM_CLOSE;
-        for (uint64_t n = first_point(); reached && failures < FAILURES_SHOWN; n += step)
+        for (uint64_t n = first_point(); reached && failures < FAILURES_SHOWN; n += step) {
+            uint64_t tries = is_thorough() ? kinds * 2 : 1;
             for (uint64_t i = 0; i < tries && reached; i++) {
                 uint64_t which = tries > 1 ? i : n + (uint64_t)kind + crash_seed;
                 int error = errors[which % kinds];
@@ -536,6 +550,7 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
                 reached = fail_at(name, play, &options, value_size, kind, n, error, forever);
                 fault_points += reached;
             }
+        }
     }
     end_if_failed();
     CU_ASSERT_EQUAL(failures, 0);
@@ -544,13 +559,15 @@ void fail_everywhere(const char *name, crash_script play, bitcask_sync_policy sy
 void starve_everywhere(const char *name, crash_script play, bitcask_sync_policy sync, size_t value_size,
                        void (*starve)(uint64_t n), uint64_t (*starved)(void))
 {
-    uint64_t step = (fixture_number("LONG", 0) ? 1 : 7) * every();
+    uint64_t step = 7 * every();
     const bitcask_options options = options_with(sync);
+    script_began = clock();
     failures = 0;
     sum_up_at_exit();
     starve_at = starve;
     starve_count = starved;
-    for (uint64_t n = 1 + crash_seed % step; failures < FAILURES_SHOWN; n += step) {
+    for (uint64_t n = fixture_number("LONG", 0) ? 1 : 1 + crash_seed % step; failures < FAILURES_SHOWN;
+         n += is_thorough() ? 1 : step) {
         if (!fail_at(name, play, &options, value_size, ALLOCATION, n, ENOMEM, false)) break;
         starve_points++;
     }

@@ -138,6 +138,46 @@ static void full_disk_is_no_reason_to_give_up_writes(void)
     end();
 }
 
+/* ---- a partition that nothing names ---- */
+
+static bool count_partition(void *context, uint64_t id)
+{
+    if (id != BC_ROOT_ID && id != BC_INODES_ID) ++*(unsigned *)context;
+    return true;
+}
+
+static unsigned partitions_on_disk(void)
+{
+    unsigned count = 0;
+
+    EXPECT(BITCASK_OK, bc_partitions_on_disk(db, count_partition, &count));
+    return count;
+}
+
+static void unnamed_partition_that_could_not_be_removed_is_removed_later(void)
+{
+    bitcask_partition *sub = NULL;
+
+    sim = bc_sim_open(3);
+    open_store();
+    EXPECT(BITCASK_OK, bitcask_partition_create(root, "sub", 3, NULL, 0, &sub));
+    EXPECT(BITCASK_OK, put_text(sub, "k", "v", BITCASK_DURABLE));
+    EXPECT(BITCASK_OK, delete_text(sub, "k", BITCASK_DURABLE));
+    bitcask_partition_close(&sub);
+    EXPECT(BITCASK_OK, bitcask_partition_drop(root, "sub", 3, 0));
+    die();
+    CU_ASSERT_EQUAL(bc_sim_handles(sim), 0);
+    bc_sim_fail(sim, BC_SIM_UNLINK, 1, EIO, true);
+    open_store();
+    CU_ASSERT_EQUAL(partitions_on_disk(), 1);
+    bc_sim_fail(sim, BC_SIM_UNLINK, 0, 0, false);
+    bitcask_partition_close(&root);
+    EXPECT(BITCASK_OK, bitcask_close(&db));
+    open_store();
+    CU_ASSERT_EQUAL(partitions_on_disk(), 0);
+    end();
+}
+
 /* ---- what is said of a failure ---- */
 
 static bitcask_partition *others;
@@ -190,6 +230,8 @@ int main(void)
     static CU_TestInfo tests[] = {
         {"partition without its closing mark can be read", partition_without_its_closing_mark_can_be_read},
         {"full disk is no reason to give up writes", full_disk_is_no_reason_to_give_up_writes},
+        {"unnamed partition that could not be removed is removed later",
+         unnamed_partition_that_could_not_be_removed_is_removed_later},
         {"failure is told though its partition is closed", failure_is_told_though_its_partition_is_closed},
         CU_TEST_INFO_NULL,
     };

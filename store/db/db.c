@@ -183,7 +183,7 @@ static bc_status recover(struct bitcask *db)
     if (status != BITCASK_OK || !unclean) return status;
     /* After the redo: a directory record may have stood in an intent alone. */
     status = bc_sweep(db);
-    return status == BITCASK_OK ? end_session(db) : status;
+    return status == BITCASK_OK && !db->left_behind ? end_session(db) : status;
 }
 
 bc_status bc_db_open(struct bc_io *io, const char *path, const bitcask_options *options, struct bitcask **out)

@@ -86,9 +86,9 @@ make_tests() {
     make -s -C "$build" -j "$(nproc)" "${@/#/tests/}" >"$out" 2>&1
 }
 
-# run TEST: whether it passes.
+# run TEST: whether it passes. One that does not end proves nothing: 124.
 run() {
-    (cd "$build" && timeout 600 "tests/$1") >"$out" 2>&1
+    (cd "$build" && timeout 1200 "tests/$1") >"$out" 2>&1
 }
 
 # Changes the line of the copy; fails unless there is one.
@@ -126,7 +126,15 @@ for name in "${names[@]}"; do
         fi
         for test in "${these[@]}"; do
             [ -z "$killed" ] || break
-            run "$test" || killed=$test
+            run "$test"
+            case $? in
+            0) ;;
+            124)
+                killed="($test does not end)"
+                survived=$((survived + 1))
+                ;;
+            *) killed=$test ;;
+            esac
         done
         if [ -z "$killed" ]; then
             killed='SURVIVED'
