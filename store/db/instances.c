@@ -14,6 +14,7 @@
 #include "db/db.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define COUNT (~(BC_NODE_CLOSED | BC_NODE_WANTED))
@@ -176,9 +177,13 @@ static struct bitcask_partition *pick_victim(struct bitcask *db, const struct bi
     return victim;
 }
 
-/* nodes_lock held, dropped meanwhile. Where all are in use or have room reserved, more are open for a while. */
+/* nodes_lock held, dropped meanwhile. Where all are in use or have room reserved, more are open for a while. The line
+ * that explains what the caller was about stays. */
 static void make_room(struct bitcask *db)
 {
+    char line[BC_DETAIL_SIZE];
+
+    snprintf(line, sizeof line, "%s", bc_detail());
     atomic_store_explicit(&db->memory.exceeded, false, memory_order_relaxed);
     for (;;) {
         bool many = db->open_count > db->max_open;
@@ -188,13 +193,14 @@ static void make_room(struct bitcask *db)
             victim = pick_victim(db, NULL);
         else if (atomic_load_explicit(&db->memory.used, memory_order_relaxed) > db->memory.limit)
             victim = pick_victim(db, newest(db));
-        if (!victim) return;
+        if (!victim) break;
         if (sync_before_closing(victim) != BITCASK_OK) continue;
         db->partition_closes++;
         if (!many) db->memory_closes++;
         if (close_instance(victim, false, true) != BITCASK_OK)
             bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail());
     }
+    (void)bc_fail(BITCASK_OK, "%s", line);
 }
 
 /* ---- opening and using ---- */
