@@ -195,7 +195,8 @@ int sim_walk(struct sim_node *start, const char *path, struct sim_node **directo
         *node = sim_find(*directory, path, size);
         path += size;
         if (*path == 0) return 0;
-        if (strspn(path, "/") == strlen(path)) return -EINVAL; /* a slash at the end: the store has no use for it */
+        /* A slash at the end, of a directory that is to be opened; the store has no other use for it. */
+        if (strspn(path, "/") == strlen(path)) return *node && (*node)->is_directory ? 0 : -EINVAL;
     }
 }
 

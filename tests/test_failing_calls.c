@@ -2,8 +2,9 @@
  * and getting, which the crash tests do: reading in parts, writers, rounds, looks inside, merges, checks, repairs.
  *
  * What failed says so, as a failure of the disk: never as damage, nor as a name that is not there. Nothing is left
- * open; opened anew the store is sound, and what was not being changed is as it was. One in FAIL_EVERY (3; LONG=1: 1)
- * of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
+ * open; opened anew the store is sound, and what was not being changed is as it was. All of that once more with no
+ * memory for more than one open partition, so that each step may have to open one, and that may fail. One in FAIL_EVERY
+ * (1; of those 5; LONG=1: 1) of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct play {
     struct bc_sim *sim;
     bitcask *db;
     bitcask_partition *root, *sub;
+    bool scarce;      /* no memory for more than one partition */
     bool wrong;       /* something came out as it must not */
     const char *what; /* the call that did */
 };
@@ -55,8 +57,9 @@ static bool did(struct play *play, bitcask_status status, const char *call)
 
 static bool open_store(struct play *play, bool read_only)
 {
-    return DID(small_store_open(bc_sim_io(play->sim), read_only, &play->db)) &&
-           DID(bitcask_partition_open(play->db, "", &play->root)) &&
+    if (!DID(small_store_open(bc_sim_io(play->sim), read_only, &play->db))) return false;
+    if (play->scarce) play->db->memory.limit = 1;
+    return DID(bitcask_partition_open(play->db, "", &play->root)) &&
            DID(bitcask_partition_open(play->db, "sub", &play->sub));
 }
 
@@ -469,9 +472,9 @@ static void check_after(struct play *play, bool sound)
 }
 
 /* Plays it with call n of that kind failing. False: there is none of that number. */
-static bool play_once(struct bc_sim *disk, script run, size_t kind, uint64_t n, bool sound)
+static bool play_once(struct bc_sim *disk, script run, size_t kind, uint64_t n, bool sound, bool scarce)
 {
-    struct play play = {.sim = bc_sim_power_cut(disk, BC_SIM_CUT_ALL, n)};
+    struct play play = {.sim = bc_sim_power_cut(disk, BC_SIM_CUT_ALL, n), .scarce = scarce};
     uint64_t before;
     bool fired;
 
@@ -485,25 +488,32 @@ static bool play_once(struct bc_sim *disk, script run, size_t kind, uint64_t n, 
     bc_sim_fail(play.sim, failing, 0, 0, false);
     if (bc_sim_misuses(play.sim) > 0) violated(&play, "handles", BITCASK_OK, "one was used that was not open");
     if (bc_sim_handles(play.sim) > 0) violated(&play, "handles", BITCASK_OK, "some were left open");
+    play.scarce = false;
     if (!play.wrong) check_after(&play, sound);
     bc_sim_close(&play.sim);
     CU_ASSERT_FALSE(play.wrong);
     return fired;
 }
 
-static void play_all(const char *name, struct bc_sim *disk, script run, bool sound)
+static void play_kinds(const char *name, struct bc_sim *disk, script run, bool sound, bool scarce)
 {
     const char *only = getenv("FAIL_SCRIPT");
-    uint64_t every = fixture_number("FAIL_EVERY", fixture_number("LONG", 0) ? 1 : 3);
+    uint64_t every = fixture_number("FAIL_EVERY", scarce && !fixture_number("LONG", 0) ? 5 : 1);
     uint64_t at = fixture_number("FAIL_AT", 0);
     uint64_t points = 0;
 
     if (only && strcmp(only, name) != 0) return;
     script_name = name;
     for (size_t kind = 0; kind < KINDS; kind++)
-        for (uint64_t n = at ? at : 1; play_once(disk, run, kind, n, sound) && !at; n += every) points++;
-    printf("[%s: %llu calls] ", name, (unsigned long long)points);
+        for (uint64_t n = at ? at : 1; play_once(disk, run, kind, n, sound, scarce) && !at; n += every) points++;
+    printf("[%s%s: %llu calls] ", name, scarce ? ", scarce" : "", (unsigned long long)points);
     CU_ASSERT(at || points > 0);
+}
+
+static void play_all(const char *name, struct bc_sim *disk, script run, bool sound)
+{
+    play_kinds(name, disk, run, sound, false);
+    play_kinds(name, disk, run, sound, true);
 }
 
 static struct bc_sim *whole, *bare, *killed, *damaged;

@@ -176,9 +176,13 @@ static struct bitcask_partition *pick_victim(struct bitcask *db, const struct bi
     return victim;
 }
 
-/* nodes_lock held, dropped meanwhile. Where all are in use or have room reserved, more are open for a while. */
-static void close_some(struct bitcask *db)
+/* nodes_lock held, dropped meanwhile. Where all are in use or have room reserved, more are open for a while. The line
+ * that explains what the caller was about stays. */
+static void make_room(struct bitcask *db)
 {
+    char line[BC_DETAIL_SIZE];
+
+    snprintf(line, sizeof line, "%s", bc_detail());
     atomic_store_explicit(&db->memory.exceeded, false, memory_order_relaxed);
     for (;;) {
         bool many = db->open_count > db->max_open;
@@ -188,23 +192,14 @@ static void close_some(struct bitcask *db)
             victim = pick_victim(db, NULL);
         else if (atomic_load_explicit(&db->memory.used, memory_order_relaxed) > db->memory.limit)
             victim = pick_victim(db, newest(db));
-        if (!victim) return;
+        if (!victim) break;
         if (sync_before_closing(victim) != BITCASK_OK) continue;
         db->partition_closes++;
         if (!many) db->memory_closes++;
         if (close_instance(victim, false, true) != BITCASK_OK)
             bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail());
     }
-}
-
-/* The same for who gives an instance back, and may have a failure to tell: its detail line stays. */
-static void make_room(struct bitcask *db)
-{
-    char why[512];
-
-    snprintf(why, sizeof why, "%s", bc_detail());
-    close_some(db);
-    bc_fail(BITCASK_OK, "%s", why);
+    (void)bc_fail(BITCASK_OK, "%s", line);
 }
 
 /* ---- opening and using ---- */
