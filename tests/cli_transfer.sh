@@ -7,6 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=cli_lib.sh
 . "$(dirname "$0")/cli_lib.sh"
 setup
+export BITCASK
 cd "$TEST_DIR" || exit 1
 
 GNU_OPTIONS=(--xattrs "--xattrs-include=*" --acls --numeric-owner -p)
