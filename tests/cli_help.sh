@@ -323,7 +323,7 @@ bench_options() {
     b 0 bench -n 50 --keep n2 fill
     b 0 verify -q n2
     # Stopped, it tidies up as well.
-    (trap - INT; exec "$BITCASK" bench -n 50000000 -q n4) >out 2>err &
+    (exec env --default-signal=INT "$BITCASK" bench -n 50000000 -q n4) >out 2>err &
     until [ -s n4/LOCK ]; do sleep 0.01; done
     kill -INT $!
     status=0
@@ -336,6 +336,22 @@ bench_options() {
     b 2 bench -n 10 n3 fil
     says "did you mean fill?"
     [ ! -e n3 ]
+}
+
+# Without anything behind it each command says what is missing.
+missing_operands_are_named() {
+    local command
+    run 0 "$BITCASK" --help
+    for command in $(sed -n 's/^  \([a-z]*\) .*/\1/p' out); do
+        run 2 "$BITCASK" "$command" </dev/null
+        says " is missing; see bitcask $command --help"
+    done
+    for command in "put p" "get p" "mv p" "mv p a" "link p a" "partition create" "partition create p" \
+        "partition rename p a"; do
+        # shellcheck disable=SC2086
+        run 2 "$BITCASK" $command </dev/null
+        says " is missing; see bitcask "
+    done
 }
 
 # Of each command's help: each line that begins with options names them in front of two spaces, or of the line's end.
@@ -373,5 +389,6 @@ check "dump of checkpoints" dump_of_checkpoints
 check "merge" merge_options
 check "verify" verify_options
 check "bench" bench_options
+check "missing operands are named" missing_operands_are_named
 check "every option was run" every_option_was_run
 finish
