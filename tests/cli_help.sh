@@ -244,6 +244,13 @@ stats_options() {
     b 0 stats -p p
     grep -q '^# TYPE bitcask_live_keys gauge$' out
     b 0 stats --prometheus p c
+    put p $'odd\001/key' x
+    b 0 stats -e -j p 'odd\x01'
+    grep -q '"live_keys": 1,' out
+    b 0 stats --escape p 'odd\x01'
+    b 1 stats p 'odd\x01'
+    b 1 stats -e p 'odd\x1'
+    says "not an escape"
 }
 
 dump_options() {
@@ -265,6 +272,12 @@ dump_options() {
     hint=$(find u -name '*.hint' -path '*0000000000000000*')
     b 0 dump "$hint"
     grep -q ': hint of segment 1, ' out
+}
+
+dump_of_odd_names() {
+    b 0 dump -e p 'odd\x01'
+    grep -q ' "key"$' out
+    b 0 dump --escape p 'odd\x01'
 }
 
 dump_of_checkpoints() {
@@ -295,6 +308,9 @@ merge_options() {
     b 0 merge p
     b 0 merge --full --rate 20M -q p
     b 0 merge --quiet p c
+    b 0 merge -e -q p 'odd\x01'
+    b 0 merge --escape --quiet p 'odd\x01'
+    b 1 merge p 'odd\x01'
 }
 
 verify_options() {
@@ -302,6 +318,10 @@ verify_options() {
     b 0 verify -j p
     b 0 verify --json -q p c
     b 0 verify --repair --quiet p
+    b 0 verify -e p 'odd\x01'
+    grep -q '^1 partition, ' out
+    b 0 verify --escape -q p 'odd\x01'
+    b 2 verify -e p 'odd\x00' # neither sound nor damaged
 }
 
 bench_options() {
@@ -385,6 +405,7 @@ check "partition" partition_options
 check "import and export" import_and_export_options
 check "stats" stats_options
 check "dump" dump_options
+check "dump of odd names" dump_of_odd_names
 check "dump of checkpoints" dump_of_checkpoints
 check "merge" merge_options
 check "verify" verify_options
