@@ -302,11 +302,11 @@ static const char DOC[] =
     "  memory=SIZE          memory for the indexes of open partitions (a quarter)\n"
     "  scheduler=on|off     merge in the background (on)\n"
     "  merge_rate=SIZE|off  the most that merges write a second, as in 20M (off)\n"
-    "  http=ADDRESS:PORT    metrics and a page over HTTP, as in 127.0.0.1:9464 (off)\n"
+    "  http=ADDRESS:PORT    metrics, a page over HTTP, as in 127.0.0.1:9464 (off)\n"
     "  http_foreign         let that be no address of this machine's loopback\n"
     "  debug                same as -d\n"
-    "  no_sandbox           no sandbox; parts of it: no_caps, no_landlock, no_seccomp,\n"
-    "                       no_nnp, dumpable\n"
+    "  no_sandbox           no sandbox; parts of it: no_caps, no_landlock,\n"
+    "                       no_seccomp, no_nnp, dumpable\n"
     "and the flags of mount(8): nodev, nosuid, noexec, noatime, sync, ...\n\n"
     "fusermount3 -u MOUNTPOINT ends it. More in bitcaskfs(8).";
 

@@ -132,6 +132,20 @@ get_of_nothing_is_told() {
     says "s10/a/key"
 }
 
+an_empty_store_has_nothing() {
+    run 0 "$BITCASK" import -q -j s29 </dev/null
+    local words
+    for words in "get s29 key" "get s29 a/key" "ls s29 key" "query s29 a" "del s29 key" "del -d s29 a" "mv s29 a b"; do
+        # shellcheck disable=SC2086
+        run 1 "$BITCASK" $words
+        says "no such"
+    done
+    run 0 "$BITCASK" ls s29
+    equal "listing" "" "$(cat out)"
+    run 0 "$BITCASK" query s29
+    run 0 "$BITCASK" verify -q s29
+}
+
 lost_output_is_a_failure() {
     put s11 key "$(head -c 1000 /dev/zero | tr '\0' x)"
     if [ -c /dev/full ]; then
@@ -561,6 +575,7 @@ check "a limit of file sizes is told" a_limit_of_file_sizes_is_told
 check "put keeps mode and inode number and drops set-id bits" put_keeps_mode_and_drops_setid
 check "a new key gets the mode of the umask" new_key_gets_mode_of_the_umask
 check "get of nothing is told" get_of_nothing_is_told
+check "an empty store has nothing, and says so" an_empty_store_has_nothing
 check "lost output is a failure" lost_output_is_a_failure
 check "a deleted key is gone" deleted_key_is_gone
 check "a partition goes with -d, and empty only" partition_goes_with_d_and_empty_only

@@ -244,6 +244,13 @@ stats_options() {
     b 0 stats -p p
     grep -q '^# TYPE bitcask_live_keys gauge$' out
     b 0 stats --prometheus p c
+    put p $'odd\001/key' x
+    b 0 stats -e -j p 'odd\x01'
+    grep -q '"live_keys": 1,' out
+    b 0 stats --escape p 'odd\x01'
+    b 1 stats p 'odd\x01'
+    b 1 stats -e p 'odd\x1'
+    says "not an escape"
 }
 
 dump_options() {
@@ -265,6 +272,12 @@ dump_options() {
     hint=$(find u -name '*.hint' -path '*0000000000000000*')
     b 0 dump "$hint"
     grep -q ': hint of segment 1, ' out
+}
+
+dump_of_odd_names() {
+    b 0 dump -e p 'odd\x01'
+    grep -q ' "key"$' out
+    b 0 dump --escape p 'odd\x01'
 }
 
 dump_of_checkpoints() {
@@ -295,6 +308,9 @@ merge_options() {
     b 0 merge p
     b 0 merge --full --rate 20M -q p
     b 0 merge --quiet p c
+    b 0 merge -e -q p 'odd\x01'
+    b 0 merge --escape --quiet p 'odd\x01'
+    b 1 merge p 'odd\x01'
 }
 
 verify_options() {
@@ -302,6 +318,10 @@ verify_options() {
     b 0 verify -j p
     b 0 verify --json -q p c
     b 0 verify --repair --quiet p
+    b 0 verify -e p 'odd\x01'
+    grep -q '^1 partition, ' out
+    b 0 verify --escape -q p 'odd\x01'
+    b 2 verify -e p 'odd\x00' # neither sound nor damaged
 }
 
 bench_options() {
@@ -338,6 +358,22 @@ bench_options() {
     [ ! -e n3 ]
 }
 
+# Without anything behind it each command says what is missing.
+missing_operands_are_named() {
+    local command
+    run 0 "$BITCASK" --help
+    for command in $(sed -n 's/^  \([a-z]*\) .*/\1/p' out); do
+        run 2 "$BITCASK" "$command" </dev/null
+        says " is missing; see bitcask $command --help"
+    done
+    for command in "put p" "get p" "mv p" "mv p a" "link p a" "partition create" "partition create p" \
+        "partition rename p a"; do
+        # shellcheck disable=SC2086
+        run 2 "$BITCASK" $command </dev/null
+        says " is missing; see bitcask "
+    done
+}
+
 # Of each command's help: each line that begins with options names them in front of two spaces, or of the line's end.
 every_option_was_run() {
     local command option missing=
@@ -369,9 +405,11 @@ check "partition" partition_options
 check "import and export" import_and_export_options
 check "stats" stats_options
 check "dump" dump_options
+check "dump of odd names" dump_of_odd_names
 check "dump of checkpoints" dump_of_checkpoints
 check "merge" merge_options
 check "verify" verify_options
 check "bench" bench_options
+check "missing operands are named" missing_operands_are_named
 check "every option was run" every_option_was_run
 finish

@@ -7,6 +7,7 @@
 # shellcheck source-path=SCRIPTDIR source=cli_lib.sh
 . "$(dirname "$0")/cli_lib.sh"
 setup
+export BITCASK
 cd "$TEST_DIR" || exit 1
 
 GNU_OPTIONS=(--xattrs "--xattrs-include=*" --acls --numeric-owner -p)
@@ -401,7 +402,8 @@ signals_leave_the_store_whole() {
     mkfifo pipe
     # An import whose input stops half way: it waits, and the signal ends it.
     exec 4<>pipe
-    (set +e; "$BITCASK" import -j k <pipe >out 2>err; echo $? >status.new; mv status.new status.k) 4>&- &
+    # SIGINT may be ignored, where this script itself runs in the background.
+    (set +e; env --default-signal=INT "$BITCASK" import -j k <pipe >out 2>err; echo $? >status.new; mv status.new status.k) 4>&- &
     until [ -s k/LOCK ]; do sleep 0.01; done
     seq 5000 | sed 's/.*/{"path": "k&", "value": "&"}/' >&4
     pid=$(tr -d ' \n' <k/LOCK)
@@ -415,6 +417,21 @@ signals_leave_the_store_whole() {
     grep -q '^imported [0-9]* keys' out
     run 0 "$BITCASK" verify k
     [ "$("$BITCASK" ls k | wc -l)" -ge 4000 ]
+    # One of a tar archive, half way in a large value: that one is not there at all.
+    head -c 9000000 /dev/zero >large
+    exec 4<>pipe
+    rm -f status.k
+    (set +e; env --default-signal=INT "$BITCASK" import t <pipe >out 2>err; echo $? >status.new; mv status.new status.k) 4>&- &
+    until [ -s t/LOCK ]; do sleep 0.01; done
+    (printf small >small; tar -cf - small large | head -c 5000000) >&4
+    pid=$(tr -d ' \n' <t/LOCK)
+    until "$BITCASK" get t small >/dev/null 2>&1; do sleep 0.05; done
+    kill -INT "$pid"
+    until [ -e status.k ]; do sleep 0.01; done
+    exec 4>&-
+    equal "status" 130 "$(cat status.k)"
+    equal "stored" small "$("$BITCASK" ls t)"
+    run 0 "$BITCASK" verify t
     # An export that nobody reads.
     exec 4<>pipe
     (set +e; exec env --default-signal=INT "$BITCASK" export e) >pipe 2>err 4>&- &

@@ -96,6 +96,35 @@ stats_are_json() {
     member "$TEST_DIR/root.json" 'd["operations"]["commit"]["count"]' | grep -qv '^0$'
 }
 
+# Which directories are open is the store's own business: with four open at once keys and counters are all there.
+closed_ones_count_on() {
+    local i name puts
+    unmount_store
+    mount_store -o max_open=4,commit_ms=0
+    mkdir "$MNT/many"
+    for i in {1..12}; do
+        mkdir "$MNT/many/$i"
+        for name in 1 2 3; do echo "$name" >"$MNT/many/$i/$name"; done
+    done
+    for i in {1..12}; do echo again >"$MNT/many/$i/1"; done
+    sync "$MNT"
+    cp "$MNT/.bitcask/metrics" "$TEST_DIR/metrics"
+    well_formed "$TEST_DIR/metrics"
+    [ "$(told "$TEST_DIR/metrics" bitcask_partitions_open)" -le 6 ]
+    [ "$(told "$TEST_DIR/metrics" bitcask_partitions_known)" -ge 13 ]
+    [ "$(told "$TEST_DIR/metrics" bitcask_partition_closes_total)" -ge 20 ]
+    equal "keys below" 48 "$(told "$MNT/many/.bitcask/metrics" bitcask_live_keys)"
+    for i in {1..12}; do
+        equal "keys of $i" 3 "$(told "$TEST_DIR/metrics" "bitcask_partition_live_keys{partition=\"/many/$i\"}")"
+        puts=$(told "$TEST_DIR/metrics" "bitcask_partition_puts_total{partition=\"/many/$i\"}")
+        [ "$puts" -ge 4 ]
+        equal "the attribute of $i" "$puts" "$(xattr "$MNT/many/$i" puts)"
+    done
+    rm -r "$MNT/many"
+    unmount_store
+    mount_store
+}
+
 names_of_any_bytes() {
     local odd=$MNT/$'a"b\\c\nd\377<script>'
     mkdir "$odd"
@@ -296,6 +325,7 @@ mount_store || die "mount"
 check "metrics agree with the attributes" agree_with_the_attributes
 check "requests are counted by kind" count_each_request
 check "stats are JSON that agrees" stats_are_json
+check "directories that were closed count on" closed_ones_count_on
 check "names of any bytes break nothing" names_of_any_bytes
 check "the files cannot be written, nor have attributes" cannot_be_written
 check "no cp -a and no rsync -X carries any of it" no_copy_has_any

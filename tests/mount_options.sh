@@ -10,6 +10,42 @@ setup
 chmod 711 "$TEST_DIR"
 TOOL=$(helper tool_fs) || skip_all "no C compiler for tests/tool_fs.c"
 
+# The help stands within 79 columns, as its lines were written; each word of it was used by a test.
+help_is_whole() {
+    local word words=0
+    "$BITCASKFS" --help >"$TEST_DIR/help"
+    equal "wider lines" "" "$(grep -E '.{80}' "$TEST_DIR/help")"
+    equal "lines of words that were cut" "" "$(sed -n '/^Words of -o/,/^and the flags/p' "$TEST_DIR/help" | sed '1d; $d' | grep '^[^ ]')"
+    "$BITCASKFS" --usage | grep -qF '[--options=LIST]'
+    "$BITCASKFS" -V | grep -qE '^bitcaskfs .*[0-9]+\.[0-9]+'
+    equal "by its long name" "$("$BITCASKFS" -V)" "$("$BITCASKFS" --version)"
+    "$BITCASKFS" '-?' | cmp - "$TEST_DIR/help"
+    for word in $(sed -n '/^Words of -o/,/^and the flags/p' "$TEST_DIR/help" | sed '1d; $d' |
+        sed -E 's/no sandbox; parts of it: /no_caps, /; t; s/^  (([a-z_]+(=[A-Za-z:|]*)?,? ?)+)  .*/\1/; s/=[A-Za-z:|]*//g' | tr ',' ' '); do
+        words=$((words + 1))
+        grep -hE -- ' -o|mount_store|mounted? |for option' "$TESTS_DIR"/*.sh | grep -v help_is_whole | grep -qw -- "$word" ||
+            { echo "no test uses $word"; return 1; }
+    done
+    [ $words -gt 25 ] || { echo "only $words words were found"; return 1; }
+}
+
+debug_prints_requests() {
+    local option
+    for option in -d --debug "-o debug"; do
+        : >"$TEST_DIR/daemon.log"
+        # shellcheck disable=SC2086
+        mount_store $option
+        mkdir "$MNT/debugged"
+        rmdir "$MNT/debugged"
+        unmount_store
+        grep -qi 'opcode: MKDIR' "$TEST_DIR/daemon.log" || { tail "$TEST_DIR/daemon.log"; return 1; }
+    done
+    : >"$TEST_DIR/daemon.log"
+    mount_store
+    unmount_store
+    refused "" grep opcode "$TEST_DIR/daemon.log"
+}
+
 # ---- uid, gid, umask ----
 
 shown() {
@@ -235,6 +271,8 @@ option_check() {
     wait_daemon >/dev/null 2>&1 || true
 }
 
+check "the help is whole, and each word of it was tried" help_is_whole
+option_check "debug prints requests" debug_prints_requests
 option_check "uid, gid and umask count for files without stored attributes" owners
 option_check "bad values are refused in one line" bad_values
 option_check "writeback: content and sizes" writeback

@@ -189,20 +189,24 @@ int cli_dump(int argc, char **argv)
     static const struct option options[] = {{"hints", no_argument, NULL, OPTION_HINTS},
                                             {"checkpoint", no_argument, NULL, OPTION_CHECKPOINT},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"escape", no_argument, NULL, 'e'},
                                             {"help", no_argument, NULL, CLI_OPTION_HELP},
                                             {NULL, 0, NULL, 0}};
     struct dump_arguments arguments = {.print = print_record};
+    bool escaped = false;
 
-    for (int c; (c = getopt_long(argc, argv, "jh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "jeh", options, NULL)) != -1;) {
         switch (c) {
         case CLI_OPTION_HELP: return cli_help("dump");
         case OPTION_HINTS: arguments.what = HINTS; break;
         case OPTION_CHECKPOINT: arguments.what = CHECKPOINT; break;
         case 'j': arguments.print = print_record_json; break;
+        case 'e': escaped = true; break;
         default: return CLI_USAGE;
         }
     }
     int status = cli_check_operands("dump", argc, argv, optind, 1, 2);
+    if (status == CLI_OK && escaped) status = cli_unescape_operands(argc, argv, optind);
     if (status != CLI_OK) return status;
 
     struct cli_store store = {.path = argv[optind]};

@@ -80,22 +80,22 @@ static const struct command {
      "  -j, --json        one JSON object a line instead of a tar archive (pax format)\n"
      "  -q, --quiet       no progress\n" ESCAPE "\nWrites to standard output, with names relative to PATH.\n",
      cli_export},
-    {"stats", "[-j] [-p] [-s] STORE [PATH]", "count keys and bytes of a partition and all below it",
+    {"stats", "[OPTION]... STORE [PATH]", "count keys and bytes of a partition and all below it",
      "  -j, --json        as a JSON object\n"
      "  -p, --prometheus  as metrics; of a store that is mounted those of its daemon, counters included\n"
-     "  -s, --segments    list each data file as well\n",
+     "  -s, --segments    list each data file as well\n" ESCAPE,
      cli_stats},
     {"dump", "[OPTION]... STORE [PATH] | FILE", "show the records of a partition, or of one file of it",
      "      --hints       the keys in its hint files instead\n"
      "      --checkpoint  what its checkpoint consists of instead\n"
-     "  -j, --json        one JSON object a line\n"
+     "  -j, --json        one JSON object a line\n" ESCAPE
      "\nPrints each record with its offset, its size, the state of its checksums, version, sizes, flags and key; of\n"
      "a damaged file too, and then ends with status 1. FILE is a data file, a hint file or a checkpoint.\n",
      cli_dump},
     {"merge", "[OPTION]... STORE [PATH]", "give back the space of what was replaced or deleted",
      "      --full        rewrite everything, not only where space comes back\n"
      "      --rate BYTES  write at most BYTES a second; K, M and G are understood: 500K, 20M\n"
-     "  -q, --quiet       no progress bar, and no line at the end\n"
+     "  -q, --quiet       no progress bar, and no line at the end\n" ESCAPE
      "\nMerges PATH, or the root partition, and all below it. It can be stopped at any time, ^C included, and loses\n"
      "nothing. Of a store that is mounted: echo merge > MNT/.bitcask/control\n",
      cli_merge},
@@ -103,7 +103,7 @@ static const struct command {
      "      --repair      set damaged data files aside, as *.damaged, and keep all that is good in them;\n"
      "                    nobody may use the store meanwhile\n"
      "  -j, --json        one JSON object a line: each finding, then the summary\n"
-     "  -q, --quiet       no progress bar and no summary, just the findings\n"
+     "  -q, --quiet       no progress bar and no summary, just the findings\n" ESCAPE
      "\nLooks at PATH, or the root partition, and all below it. Without --repair nothing is changed.\n"
      "Exit status: 0 sound, 1 damage was found (and repaired, if so asked), 2 it could not be looked at.\n",
      cli_verify},

@@ -76,13 +76,15 @@ static int parse_merge(int argc, char **argv, struct merge_arguments *arguments,
     static const struct option options[] = {{"full", no_argument, NULL, OPTION_FULL},
                                             {"rate", required_argument, NULL, OPTION_RATE},
                                             {"quiet", no_argument, NULL, 'q'},
+                                            {"escape", no_argument, NULL, 'e'},
                                             {"help", no_argument, NULL, CLI_OPTION_HELP},
                                             {NULL, 0, NULL, 0}};
+    bool escaped = false;
     int status;
 
     *done = true;
     arguments->flags = BITCASK_BELOW;
-    for (int c; (c = getopt_long(argc, argv, "qh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "qeh", options, NULL)) != -1;) {
         switch (c) {
         case CLI_OPTION_HELP: return cli_help("merge");
         case OPTION_FULL: arguments->flags |= BITCASK_MERGE_FULL; break;
@@ -91,10 +93,12 @@ static int parse_merge(int argc, char **argv, struct merge_arguments *arguments,
             if (status != CLI_OK) return status;
             break;
         case 'q': arguments->quiet = true; break;
+        case 'e': escaped = true; break;
         default: return CLI_USAGE;
         }
     }
     status = cli_check_operands("merge", argc, argv, optind, 1, 2);
+    if (status == CLI_OK && escaped) status = cli_unescape_operands(argc, argv, optind);
     if (status != CLI_OK) return status;
     arguments->store = argv[optind];
     arguments->path = argc > optind + 1 ? argv[optind + 1] : "";
@@ -355,20 +359,24 @@ int cli_verify(int argc, char **argv)
     static const struct option options[] = {{"repair", no_argument, NULL, OPTION_REPAIR},
                                             {"json", no_argument, NULL, 'j'},
                                             {"quiet", no_argument, NULL, 'q'},
+                                            {"escape", no_argument, NULL, 'e'},
                                             {"help", no_argument, NULL, CLI_OPTION_HELP},
                                             {NULL, 0, NULL, 0}};
     struct verify verify = {0};
+    bool escaped = false;
 
-    for (int c; (c = getopt_long(argc, argv, "jqh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "jqeh", options, NULL)) != -1;) {
         switch (c) {
         case CLI_OPTION_HELP: return cli_help("verify");
         case OPTION_REPAIR: verify.repair = true; break;
         case 'j': verify.json = true; break;
         case 'q': verify.quiet = true; break;
+        case 'e': escaped = true; break;
         default: return CLI_USAGE;
         }
     }
     int status = cli_check_operands("verify", argc, argv, optind, 1, 2);
+    if (status == CLI_OK && escaped && cli_unescape_operands(argc, argv, optind) != CLI_OK) status = CLI_NOT_RUN;
     if (status != CLI_OK) return status;
     verify.store.path = argv[optind];
     if (cli_path_parse(argv[optind], argc > optind + 1 ? argv[optind + 1] : "", &verify.path) != CLI_OK)

@@ -288,24 +288,27 @@ int cli_stats(int argc, char **argv)
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"prometheus", no_argument, NULL, 'p'},
                                             {"segments", no_argument, NULL, 's'},
+                                            {"escape", no_argument, NULL, 'e'},
                                             {"help", no_argument, NULL, CLI_OPTION_HELP},
                                             {NULL, 0, NULL, 0}};
     struct cli_store store = {0};
     struct cli_path path = {0};
     bitcask_partition *partition = NULL;
     struct survey survey = {.store = &store};
-    bool prometheus = false;
+    bool prometheus = false, escaped = false;
 
-    for (int c; (c = getopt_long(argc, argv, "jpsh", options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "jpseh", options, NULL)) != -1;) {
         switch (c) {
         case CLI_OPTION_HELP: return cli_help("stats");
         case 'j': survey.json = true; break;
         case 'p': prometheus = true; break;
         case 's': survey.list_segments = true; break;
+        case 'e': escaped = true; break;
         default: return CLI_USAGE;
         }
     }
     int status = cli_check_operands("stats", argc, argv, optind, 1, 2);
+    if (status == CLI_OK && escaped) status = cli_unescape_operands(argc, argv, optind);
     if (status != CLI_OK) return status;
     if (prometheus && (survey.json || survey.list_segments))
         return cli_usage("stats", "stats: --prometheus goes with neither --json nor --segments");

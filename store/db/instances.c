@@ -223,6 +223,8 @@ static bc_status open_instance(struct bitcask_partition *node)
     status = path ? bc_partition_open_reading(&db->env, node->id, parent_id, path, &instance) : BITCASK_NO_MEMORY;
     if (status == BITCASK_OK && db->redo_count > 0) status = bc_intents_apply(db, instance);
     if (status != BITCASK_OK) bc_partition_abandon(&instance);
+    /* What did not work on the way, a directory that is not there yet, say, is no matter of who asks for a key. */
+    if (status == BITCASK_OK) bc_detail_clear();
     free(path);
     pthread_mutex_lock(&db->nodes_lock);
     node->busy = false;
