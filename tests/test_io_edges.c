@@ -171,9 +171,9 @@ static bool touch_both(int at)
         return false; /* it should not have come back */
     }
     /* Ours is mended, and nobody is told. */
-    int before = told;
+    volatile int before = told; /* volatile: they are looked at after a jump */
     told = 0;
-    bool mended = *(volatile uint8_t *)own->data == 0 && atomic_load(&own->broken) && told == 0;
+    volatile bool mended = *(volatile uint8_t *)own->data == 0 && atomic_load(&own->broken) && told == 0;
     /* One that was sent by somebody is none of ours either, wherever it points. */
     if (sigsetjmp(away, 1) == 0) raise(SIGBUS);
     bc_mapping_close(own);
