@@ -4,7 +4,7 @@
  * What failed says so, as a failure of the disk: never as damage, nor as a name that is not there. Nothing is left
  * open; opened anew the store is sound, and what was not being changed is as it was. All of that once more with no
  * memory for more than one open partition, so that each step may have to open one, and that may fail. One in FAIL_EVERY
- * (1; of those 5; LONG=1: 1) of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
+ * (2; of those 8; LONG=1: 1) of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -498,7 +498,7 @@ static bool play_once(struct bc_sim *disk, script run, size_t kind, uint64_t n, 
 static void play_kinds(const char *name, struct bc_sim *disk, script run, bool sound, bool scarce)
 {
     const char *only = getenv("FAIL_SCRIPT");
-    uint64_t every = fixture_number("FAIL_EVERY", scarce && !fixture_number("LONG", 0) ? 5 : 1);
+    uint64_t every = fixture_number("FAIL_EVERY", fixture_number("LONG", 0) ? 1 : scarce ? 8 : 2);
     uint64_t at = fixture_number("FAIL_AT", 0);
     uint64_t points = 0;
 
