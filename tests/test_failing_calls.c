@@ -4,7 +4,7 @@
  * What failed says so, as a failure of the disk: never as damage, nor as a name that is not there. Nothing is left
  * open; opened anew the store is sound, and what was not being changed is as it was. All of that once more with no
  * memory for more than one open partition, so that each step may have to open one, and that may fail. One in FAIL_EVERY
- * (1; of those 5; LONG=1: 1) of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
+ * (2; of those 8; LONG=1: 1) of the calls fails in each kind and script; FAIL_SCRIPT and FAIL_AT choose one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +14,8 @@
 #include "db/dump.h"
 #include "db/maintain.h"
 #include "db/metrics.h"
-#include "findings.h"
-#include "io_sim.h"
+#include "failing_disks.h"
+#include "fixture.h"
 #include "small_store.h"
 
 /* One play of a script. */
@@ -24,6 +24,7 @@ struct play {
     bitcask *db;
     bitcask_partition *root, *sub;
     bool scarce;      /* no memory for more than one partition */
+    bool rotten;      /* damage may be told, too */
     bool wrong;       /* something came out as it must not */
     const char *what; /* the call that did */
 };
@@ -48,7 +49,8 @@ static bool did(struct play *play, bitcask_status status, const char *call)
 {
     if (status == BITCASK_OK) return true;
     bool told = status == BITCASK_IO || status == BITCASK_POISONED || status == BITCASK_NO_SPACE ||
-                status == BITCASK_TOO_MANY_FILES;
+                status == BITCASK_TOO_MANY_FILES ||
+                (play->rotten && (status == BITCASK_CORRUPT || status == BITCASK_NOT_FOUND));
     if (!told || bitcask_error_detail()[0] == '\0') violated(play, call, status, bitcask_error_detail());
     return false;
 }
@@ -201,7 +203,8 @@ static void looks(struct play *play)
     (void)DID(bitcask_get_stats(play->db, &stats));
     (void)DID(bitcask_partition_stats(play->sub, &stats));
     (void)DID(bitcask_get_health(play->root, &health));
-    if (!bitcask_error_detail()[0] && health.damaged > 0) violated(play, "health", BITCASK_OK, "damage");
+    if (!bitcask_error_detail()[0] && !play->rotten && health.damaged > 0)
+        violated(play, "health", BITCASK_OK, "damage");
 }
 
 static char whole_files[SMALL_FILES_MAX][128]; /* of a whole store */
@@ -242,6 +245,30 @@ static void repairs(struct play *play)
     bitcask_verify_result result = {0};
 
     (void)DID(bc_db_repair(bc_sim_io(play->sim), SMALL_STORE, "", &options, &result));
+}
+
+/* Damage that is there already is told, or what failed on the way to it. */
+static void looks_at_rot(struct play *play)
+{
+    const bitcask_verify_options verify = {.flags = BITCASK_BELOW};
+    const bitcask_merge_options merge = {.flags = BITCASK_BELOW | BITCASK_MERGE_FULL};
+
+    play->rotten = true;
+    looks_at_each_file(play);
+    if (open_store(play, true)) (void)DID(bitcask_verify(play->root, &verify, NULL));
+    close_store(play);
+    looks(play);
+    if (!play->db) return;
+    (void)DID(bitcask_verify(play->root, &verify, NULL));
+    (void)DID(bitcask_merge(play->root, &merge, NULL));
+    play->rotten = false;
+}
+
+static void repairs_of_rot(struct play *play)
+{
+    play->rotten = true;
+    repairs(play);
+    play->rotten = false;
 }
 
 static void merges(struct play *play)
@@ -366,68 +393,6 @@ static void recovers_to_read(struct play *play)
     read_range(play);
 }
 
-/* ---- the disks ---- */
-
-static bool is_index(const char *file)
-{
-    return strstr(file, ".hint") != NULL || strstr(file, "checkpoint") != NULL;
-}
-
-/* A store that was closed; the same without hints and checkpoints. */
-static struct bc_sim *make_disk(bool indexes)
-{
-    char files[SMALL_FILES_MAX][128];
-    struct bc_sim *sim = bc_sim_open(1);
-
-    small_store_make(bc_sim_io(sim));
-    size_t count = small_store_files(bc_sim_io(sim), files);
-    for (size_t i = 0; i < count; i++)
-        if (!indexes && is_index(files[i])) (void)bc_io_unlink(bc_sim_io(sim), BC_AT_CWD, files[i]);
-    return sim;
-}
-
-/* A store whose process died after some rounds: they are done again, and what was dropped is swept. */
-static struct bc_sim *make_killed_disk(void)
-{
-    struct play play = {.sim = make_disk(true)};
-    bitcask_partition *made = NULL;
-    size_t done;
-
-    if (!open_store(&play, false) || bitcask_partition_create(play.root, "n9", 2, NULL, 0, &made) != BITCASK_OK ||
-        put_text(play.root, "a1", "edited", 0) != BITCASK_OK)
-        exit(99);
-    const bitcask_move_item items[] = {{play.root, "a1", 2, made, "n1", 2, 0, NULL, NULL},
-                                       {play.root, "big", 3, play.sub, "n2", 2, BITCASK_LINK, NULL, NULL}};
-    if (bitcask_move(play.db, items, 2, &done) != BITCASK_OK ||
-        bitcask_partition_create(play.sub, "n3", 2, NULL, BITCASK_DURABLE, NULL) != BITCASK_OK ||
-        bitcask_partition_drop(play.sub, "n3", 2, BITCASK_DURABLE) != BITCASK_OK)
-        exit(99);
-    struct bc_sim *disk = bc_sim_power_cut(play.sim, BC_SIM_CUT_ALL, 2);
-    bitcask_partition_close(&made);
-    close_store(&play);
-    bc_sim_close(&play.sim);
-    return disk;
-}
-
-/* A store with a byte of a value changed, so that a repair has something to do. */
-static struct bc_sim *make_damaged_disk(void)
-{
-    struct bc_sim *sim = make_disk(true);
-    char files[SMALL_FILES_MAX][128];
-    size_t count = small_store_files(bc_sim_io(sim), files), size;
-
-    for (size_t i = 0; i < count; i++) {
-        if (strstr(files[i], "/0000000000000000/000001.data") == NULL) continue;
-        uint8_t *data = small_store_read(bc_sim_io(sim), files[i], &size);
-        uint8_t *value = memmem(data, size, "a1.0 a1", 7);
-        if (!value) exit(99);
-        value[1] ^= 1; /* of one that was replaced since */
-        small_store_write(bc_sim_io(sim), files[i], data, size);
-        free(data);
-    }
-    return sim;
-}
-
 /* ---- playing ---- */
 
 static const struct {
@@ -498,7 +463,7 @@ static bool play_once(struct bc_sim *disk, script run, size_t kind, uint64_t n, 
 static void play_kinds(const char *name, struct bc_sim *disk, script run, bool sound, bool scarce)
 {
     const char *only = getenv("FAIL_SCRIPT");
-    uint64_t every = fixture_number("FAIL_EVERY", scarce && !fixture_number("LONG", 0) ? 5 : 1);
+    uint64_t every = fixture_number("FAIL_EVERY", fixture_number("LONG", 0) ? 1 : scarce ? 8 : 2);
     uint64_t at = fixture_number("FAIL_AT", 0);
     uint64_t points = 0;
 
@@ -516,7 +481,7 @@ static void play_all(const char *name, struct bc_sim *disk, script run, bool sou
     play_kinds(name, disk, run, sound, true);
 }
 
-static struct bc_sim *whole, *bare, *killed, *damaged;
+static struct bc_sim *whole, *bare, *killed, *damaged, *rotten;
 
 static void reading_says_what_failed(void)
 {
@@ -533,12 +498,14 @@ static void looks_inside_say_what_failed(void)
     whole_count = small_store_files(bc_sim_io(whole), whole_files);
     play_all("files", whole, looks_at_each_file, true);
     play_all("verifies", whole, verifies, true);
+    play_all("rot", rotten, looks_at_rot, false);
 }
 
 static void repairs_that_fail_lose_nothing(void)
 {
     play_all("repairs", damaged, repairs, false);
     play_all("repairs of nothing", whole, repairs, true);
+    play_all("repairs of rot", rotten, repairs_of_rot, false);
 }
 
 static void merges_that_fail_lose_nothing(void)
@@ -572,14 +539,16 @@ int main(void)
         CU_TEST_INFO_NULL,
     };
 
-    whole = make_disk(true);
-    bare = make_disk(false);
-    killed = make_killed_disk();
-    damaged = make_damaged_disk();
+    whole = failing_disk(true);
+    bare = failing_disk(false);
+    killed = failing_disk_killed();
+    damaged = failing_disk_damaged();
+    rotten = failing_disk_rotten();
     int result = fixture_run("failing calls", tests);
     bc_sim_close(&whole);
     bc_sim_close(&bare);
     bc_sim_close(&killed);
     bc_sim_close(&damaged);
+    bc_sim_close(&rotten);
     return result;
 }
