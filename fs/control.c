@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Texts in memory; beyond it only who may give commands gets another. */
+#define TEXT_BYTES ((uint64_t)16 * 1024 * 1024)
+
 /* One kind of file in .bitcask. A new one is a new line in the table. */
 struct bcfs_control_file {
     const char *name;
@@ -28,9 +31,10 @@ static const struct bcfs_control_file files[] = {
 
 enum { FILES = sizeof(files) / sizeof(files[0]) };
 
-void bcfs_control_free(struct bcfs_control *control)
+void bcfs_control_free(struct bcfs *fs, struct bcfs_control *control)
 {
     if (control == NULL) return;
+    atomic_fetch_sub(&fs->nodes->control_bytes, control->text_size);
     free(control->text);
     free(control);
 }
@@ -75,6 +79,7 @@ static struct bcfs_inode *make_node(struct bcfs *fs, struct bcfs_inode *parent, 
     control->file = file;
     control->text = text;
     control->text_size = text_size;
+    atomic_fetch_add(&fs->nodes->control_bytes, text_size);
     inode->control = control;
     inode->state = BCFS_COMMITTED;
     inode->mode = file == NULL ? S_IFDIR | 0555u : S_IFREG | file->permissions;
@@ -112,6 +117,14 @@ static struct bcfs_inode *make_file(struct bcfs *fs, struct bcfs_inode *parent, 
     return make_node(fs, parent, file->name, number_of(dir, file), file, text, size);
 }
 
+/* Each text stays as long as somebody has its file open. */
+static bool is_trusted(fuse_req_t req)
+{
+    uid_t uid = fuse_req_ctx(req)->uid;
+
+    return uid == 0 || uid == bcfs_of(req)->owner_uid;
+}
+
 static const struct bcfs_control_file *find_file(const char *name)
 {
     for (size_t i = 0; i < FILES; i++) {
@@ -136,7 +149,9 @@ void bcfs_control_lookup(fuse_req_t req, struct bcfs_inode *parent, const char *
             (void)fuse_reply_entry(req, &entry);
             return;
         }
-        inode = make_file(fs, parent, file);
+        if (atomic_load(&fs->nodes->control_bytes) <= TEXT_BYTES || is_trusted(req)) {
+            inode = make_file(fs, parent, file);
+        }
     }
     if (inode == NULL) {
         (void)fuse_reply_err(req, ENOMEM);

@@ -25,7 +25,7 @@ struct bcfs_control {
     size_t text_size;
 };
 
-void bcfs_control_free(struct bcfs_control *control);
+void bcfs_control_free(struct bcfs *fs, struct bcfs_control *control);
 
 /* The directory that a node speaks of; good as long as the node is. */
 struct bcfs_inode *bcfs_control_dir(const struct bcfs_inode *inode);

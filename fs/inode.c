@@ -179,7 +179,7 @@ static void free_inode(struct bcfs *fs, struct bcfs_inode *inode)
         (void)pthread_mutex_destroy(&inode->dir->lock);
         free(inode->dir);
     }
-    bcfs_control_free(inode->control);
+    bcfs_control_free(fs, inode->control);
     free(inode->xattrs);
     (void)pthread_mutex_destroy(&inode->lock);
     free(inode->name);

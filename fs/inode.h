@@ -125,7 +125,8 @@ struct bcfs_nodes {
     int64_t store_ns; /* when the store's directory changed */
     int store_fd;     /* the store's directory, for statfs */
     pthread_t commit_thread;
-    _Atomic int64_t last_ns; /* the last time given out */
+    _Atomic int64_t last_ns;        /* the last time given out */
+    _Atomic uint64_t control_bytes; /* of texts of control files */
 
     pthread_mutex_t table_lock;
     struct bcfs_inode **by_name; /* table_lock, as all of this paragraph */

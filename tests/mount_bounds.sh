@@ -11,10 +11,11 @@
 require_fuse
 setup
 command -v python3 >/dev/null || skip_all "no python3"
+chmod 711 "$TEST_DIR"
 TIMES=$([ "$LONG" -eq 0 ] && echo 1 || echo 4)
 
 cat >"$TEST_DIR/hog.py" <<'PY'
-import os, resource, sys
+import errno, os, resource, sys
 
 what, directory, daemon, times = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 most = first = None
@@ -91,6 +92,26 @@ if what == "directories":
     for i in range(2000 * times):
         assert os.getxattr(f"{directory}/{i}", "user.large") == bytes([i % 251]) * 60000
     bounded(60)
+if what == "controls":
+    # Each has a text of its own. Whoever is not trusted gets so many, and no more.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8000, 8000))
+    if os.fork() == 0:
+        os.setuid(65534)
+        files = []
+        try:
+            while len(files) < 7000:
+                files.append(os.open(f"{directory}/.bitcask/stats", os.O_RDONLY))
+        except OSError as error:
+            look()
+            print(f"{len(files)} files, then {error.strerror}")
+            assert error.errno == errno.ENOMEM and len(files) > 10
+            # Its owner is served.
+            os._exit(most - first > 60)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    with open(f"{directory}/.bitcask/control") as file:
+        assert "scheduler" in file.read()
+    sys.exit(0)
 if what == "listings":
     for i in range(3000 * times):
         os.close(os.open(f"{directory}/{i}", os.O_CREAT | os.O_WRONLY))
@@ -114,9 +135,14 @@ descriptors() {
     find "/proc/$(daemon_pid)/fd" -mindepth 1 | wc -l
 }
 
-for what in small large xattrs directories listings; do
+for what in small large xattrs directories listings controls; do
+    options=commit_ms=60000
+    if [ "$what" = controls ]; then
+        is_root || continue
+        options=allow_other
+    fi
     # So that commits come late, and nothing but the bounds makes them come.
-    mount_store -o commit_ms=60000 || die "mount"
+    mount_store -o "$options" || die "mount"
     if grep -q 'lib[at]san' "/proc/$(daemon_pid)/maps"; then skip_all "a sanitizer keeps what was freed"; fi
     before=$(descriptors)
     check "memory is bounded: $what" hog "$what"

@@ -221,6 +221,7 @@ bc_status bc_partition_close(struct bc_partition **pointer, bool brief)
             bc_partition_hint_active(partition, brief);
             bc_checkpoint_at_close(partition, brief);
             (void)write_closing_mark(partition);
+            bc_reserve_note(partition->env->reserve, (int64_t)(partition->log_bytes - partition->told_bytes));
         }
     }
     bc_partition_abandon(pointer);

@@ -136,6 +136,27 @@ bc_status bc_reserve_keep(struct bc_reserve *reserve, int64_t grown)
     return status;
 }
 
+/* Bytes that are left for a use. lock held. */
+static uint64_t left_for(const struct bc_reserve *reserve, enum bc_reserve_use use)
+{
+    uint64_t half = reserve->wanted / 2, left = half > reserve->given[use] ? half - reserve->given[use] : 0;
+
+    if (reserve->useless) return 0;
+    return left < reserve->size ? left : reserve->size;
+}
+
+bool bc_reserve_suffices(struct bc_reserve *reserve, enum bc_reserve_use use, uint64_t bytes)
+{
+    uint64_t left, room;
+
+    if (!reserve) return false;
+    room = bc_io_free_bytes(reserve->io, reserve->dir_fd);
+    pthread_mutex_lock(&reserve->lock);
+    left = left_for(reserve, use);
+    pthread_mutex_unlock(&reserve->lock);
+    return left > 0 && (room >= bytes || left >= bytes - room);
+}
+
 bool bc_reserve_give(struct bc_reserve *reserve, enum bc_reserve_use use, uint64_t bytes)
 {
     uint64_t left;
@@ -145,12 +166,10 @@ bool bc_reserve_give(struct bc_reserve *reserve, enum bc_reserve_use use, uint64
     if (!reserve) return false;
     snprintf(why, sizeof why, "%s", bc_detail());
     pthread_mutex_lock(&reserve->lock);
-    left = reserve->wanted / 2;
-    left = left > reserve->given[use] ? left - reserve->given[use] : 0;
-    if (left > reserve->size) left = reserve->size;
+    left = left_for(reserve, use);
     bytes = (bytes + BLOCK - 1) / BLOCK * BLOCK;
     if (bytes > left) bytes = left;
-    if (!reserve->useless && bytes > 0) given = cut(reserve, reserve->size - bytes);
+    if (bytes > 0) given = cut(reserve, reserve->size - bytes);
     if (given) {
         reserve->given[use] += bytes;
         atomic_store(&reserve->lacking, true);

@@ -59,6 +59,9 @@ bc_status bc_reserve_keep(struct bc_reserve *reserve, int64_t grown);
 /* Gives up so many bytes or less. False: there are none left for this use. The detail line is kept. */
 bool bc_reserve_give(struct bc_reserve *reserve, enum bc_reserve_use use, uint64_t bytes);
 
+/* Whether what is left for a use, with what is free, may be so many bytes: else giving it up would help nobody. */
+bool bc_reserve_suffices(struct bc_reserve *reserve, enum bc_reserve_use use, uint64_t bytes);
+
 /* Gives up all that is left for merges, until bc_reserve_refill() says that the merge has ended. */
 bool bc_reserve_lend(struct bc_reserve *reserve);
 

@@ -287,11 +287,14 @@ bc_status bc_partition_rotate_keeping_room(struct bc_partition *partition)
 static bc_status lay_out(struct bc_partition *partition, uint64_t stop, bool deletion)
 {
     struct bc_segment *active = partition->active;
+    struct bc_reserve *reserve = partition->env->reserve;
     struct bc_io *io = partition->env->io;
+    uint64_t from = partition->allocated > active->end ? partition->allocated : active->end;
     bc_status status = bc_io_allocate(io, active->fd, active->name, active->end, stop - active->end);
 
-    for (uint64_t bytes = BLOCK;
-         deletion && bc_is_full(status) && bc_reserve_give(partition->env->reserve, BC_RESERVE_DELETION, bytes);
+    if (deletion && bc_is_full(status))
+        deletion = stop <= from || bc_reserve_suffices(reserve, BC_RESERVE_DELETION, stop - from);
+    for (uint64_t bytes = BLOCK; deletion && bc_is_full(status) && bc_reserve_give(reserve, BC_RESERVE_DELETION, bytes);
          bytes *= 2)
         status = bc_io_allocate(io, active->fd, active->name, active->end, stop - active->end);
     if (status == BITCASK_OK) partition->allocated = stop;
