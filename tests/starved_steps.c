@@ -93,7 +93,8 @@ void starved_sync(struct starved *store)
 static bool tell(void *context, const bitcask_finding *finding)
 {
     (void)context;
-    if (finding->kind != BITCASK_FOUND_NOTE)
+    /* While memory is short a hint may be out of date: it is to be made anew. */
+    if (finding->kind == BITCASK_FOUND_DAMAGE || (finding->kind == BITCASK_FOUND_HINT && !starve_failed()))
         fprintf(stderr, "%s: %s/%s: %s\n", starved_context, finding->path, finding->file, finding->text);
     return true;
 }
@@ -105,7 +106,6 @@ void starved_verify(struct starved *store)
     bitcask_partition *root = starved_enter(store, STARVED_ROOT);
     if (!root) return;
     (void)starved_ok(store, bitcask_verify(root, &options, &result), "verify");
-    /* While memory is short one may be out of date: it is to be made anew. */
     if (result.damage > 0 || (result.hints > 0 && !starve_failed())) store->failed = true;
     bitcask_partition_close(&root);
 }
@@ -133,8 +133,12 @@ void starved_drop(struct starved *store, int partition, const char *name)
 {
     bitcask_partition *at = starved_enter(store, partition);
     if (!at) return;
-    bitcask_status wanted = starved_at(store, partition, name) == STARVED_NONE ? BITCASK_NOT_FOUND : BITCASK_OK;
-    if (starved_expect(store, wanted, bitcask_partition_drop(at, name, strlen(name), 0), "partition_drop"))
+    int dropped = starved_at(store, partition, name);
+    bitcask_status wanted = dropped == STARVED_NONE ? BITCASK_NOT_FOUND : BITCASK_OK;
+    for (size_t i = 0; i < STARVED_ITEMS; i++) /* a deletion may have failed before */
+        if (dropped >= 0 && store->items[i].used && store->items[i].parent == dropped) wanted = BITCASK_NOT_EMPTY;
+    if (starved_expect(store, wanted, bitcask_partition_drop(at, name, strlen(name), 0), "partition_drop") &&
+        wanted == BITCASK_OK)
         starved_remove_item(store, starved_at(store, partition, name));
     bitcask_partition_close(&at);
 }

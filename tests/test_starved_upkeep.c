@@ -247,9 +247,11 @@ static void on_disk(struct starved *store)
     starved_compare(store);
     starved_close(store);
     snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/active.data", store->path);
-    (void)starved_ok(store, bitcask_dump_file(path, count_record, &count), "dump_file");
-    snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/index", store->path);
     bitcask_status status = bitcask_dump_file(path, count_record, &count);
+    /* A rotation may have sealed the one, and not made the next. */
+    if (status != BITCASK_NOT_FOUND || !starve_failed()) (void)starved_ok(store, status, "dump_file");
+    snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/index", store->path);
+    status = bitcask_dump_file(path, count_record, &count);
     if (status != BITCASK_NOT_FOUND) (void)starved_ok(store, status, "dump_file of a checkpoint");
     (void)starved_ok(store, bitcask_repair(store->path, "", NULL, NULL), "repair");
     starved_open_and_read(store);
