@@ -13,9 +13,9 @@
 
 /* Of the allocations of a script one in so many fails in `make check`. */
 #if defined(__SANITIZE_THREAD__)
-#define STEP 60u
+#define STEP 100u
 #elif defined(__SANITIZE_ADDRESS__)
-#define STEP 20u
+#define STEP 50u
 #else
 #define STEP 10u
 #endif
@@ -183,7 +183,7 @@ void starved_everywhere(const struct starved_script *script)
     prepare(script, &base);
     (void)run(script, &base, 0, false, false); /* what is made once in a program's life is made here */
     uint64_t stride = script->real_disk || script->behind ? 4 * step() : step();
-    if (all) stride = 1;
+    if (all || script->thorough) stride = all ? step() : 1;
     for (uint64_t n = only ? only : 1 + starved_seed % stride; reached && violations - before < FAILURES_SHOWN;
          n += stride) {
         uint64_t way = n / stride + starved_seed;

@@ -57,6 +57,7 @@ struct starved_script {
     void (*prepare)(struct starved *store); /* without hunger; NULL: there is no store yet */
     bool killed;                            /* what it prepared is not closed: the process ends there */
     bool real_disk;                         /* not on the simulated one: data files are mapped for reading */
+    bool thorough;                          /* each allocation fails, in `make check` too */
     bool behind;                            /* only threads other than the caller's are starved */
     void (*play)(struct starved *store);    /* opens the store first; may leave it open or closed */
 };

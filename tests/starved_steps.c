@@ -90,23 +90,24 @@ void starved_sync(struct starved *store)
     fixture_own--;
 }
 
+/* While memory is short a hint may be that of another file: it is to be made anew. One of this file is right. */
 static bool tell(void *context, const bitcask_finding *finding)
 {
-    (void)context;
-    if (finding->kind != BITCASK_FOUND_NOTE)
-        fprintf(stderr, "%s: %s/%s: %s\n", starved_context, finding->path, finding->file, finding->text);
+    struct starved *store = context;
+    bool old = finding->kind == BITCASK_FOUND_HINT && starve_failed() && !strstr(finding->text, "no such record");
+    if (finding->kind == BITCASK_FOUND_NOTE || old) return true;
+    store->failed = true;
+    fprintf(stderr, "%s: %s/%s: %s\n", starved_context, finding->path, finding->file, finding->text);
     return true;
 }
 
 void starved_verify(struct starved *store)
 {
-    const bitcask_verify_options options = {.flags = BITCASK_BELOW, .found = tell};
+    const bitcask_verify_options options = {.flags = BITCASK_BELOW, .found = tell, .context = store};
     bitcask_verify_result result = {0};
     bitcask_partition *root = starved_enter(store, STARVED_ROOT);
     if (!root) return;
     (void)starved_ok(store, bitcask_verify(root, &options, &result), "verify");
-    /* While memory is short one may be out of date: it is to be made anew. */
-    if (result.damage > 0 || (result.hints > 0 && !starve_failed())) store->failed = true;
     bitcask_partition_close(&root);
 }
 
@@ -133,8 +134,12 @@ void starved_drop(struct starved *store, int partition, const char *name)
 {
     bitcask_partition *at = starved_enter(store, partition);
     if (!at) return;
-    bitcask_status wanted = starved_at(store, partition, name) == STARVED_NONE ? BITCASK_NOT_FOUND : BITCASK_OK;
-    if (starved_expect(store, wanted, bitcask_partition_drop(at, name, strlen(name), 0), "partition_drop"))
+    int dropped = starved_at(store, partition, name);
+    bitcask_status wanted = dropped == STARVED_NONE ? BITCASK_NOT_FOUND : BITCASK_OK;
+    for (size_t i = 0; i < STARVED_ITEMS; i++) /* a deletion may have failed before */
+        if (dropped >= 0 && store->items[i].used && store->items[i].parent == dropped) wanted = BITCASK_NOT_EMPTY;
+    if (starved_expect(store, wanted, bitcask_partition_drop(at, name, strlen(name), 0), "partition_drop") &&
+        wanted == BITCASK_OK)
         starved_remove_item(store, starved_at(store, partition, name));
     bitcask_partition_close(&at);
 }

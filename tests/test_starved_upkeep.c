@@ -40,6 +40,18 @@ static void merges(struct starved *store)
     starved_sync(store);
 }
 
+/* One partition, and nothing else. */
+static void merge_alone(struct starved *store)
+{
+    const bitcask_merge_options options = {.flags = BITCASK_MERGE_FULL};
+    bitcask_partition *dir;
+    if (!starved_open(store) || !(dir = starved_enter(store, starved_dir(store)))) return;
+    (void)starved_ok(store, bitcask_merge(dir, &options, NULL), "merge");
+    starved_put(store, starved_dir(store), "d", 77, 0);
+    (void)starved_ok(store, bitcask_merge(dir, &options, NULL), "merge");
+    bitcask_partition_close(&dir);
+}
+
 static void checkpoint(struct starved *store, bitcask_partition *node)
 {
     struct bc_partition *instance;
@@ -247,9 +259,11 @@ static void on_disk(struct starved *store)
     starved_compare(store);
     starved_close(store);
     snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/active.data", store->path);
-    (void)starved_ok(store, bitcask_dump_file(path, count_record, &count), "dump_file");
-    snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/index", store->path);
     bitcask_status status = bitcask_dump_file(path, count_record, &count);
+    /* A rotation may have sealed the one, and not made the next. */
+    if (status != BITCASK_NOT_FOUND || !starve_failed()) (void)starved_ok(store, status, "dump_file");
+    snprintf(path, sizeof path, "%s/partitions/00/0000000000000000/index", store->path);
+    status = bitcask_dump_file(path, count_record, &count);
     if (status != BITCASK_NOT_FOUND) (void)starved_ok(store, status, "dump_file of a checkpoint");
     (void)starved_ok(store, bitcask_repair(store->path, "", NULL, NULL), "repair");
     starved_open_and_read(store);
@@ -258,6 +272,7 @@ static void on_disk(struct starved *store)
 /* ---- all of them ---- */
 
 STARVED_SCRIPT(merges, "merges", .prepare = starved_fill_for_hints)
+STARVED_SCRIPT(merge_alone, "merge alone", .prepare = starved_fill_for_checkpoints, .thorough = true)
 STARVED_SCRIPT(checkpoints, "checkpoints", .prepare = starved_fill_for_checkpoints)
 STARVED_SCRIPT(figures, "figures", .prepare = starved_fill_for_hints)
 STARVED_SCRIPT(dump_checkpoint, "dump of a checkpoint", .prepare = starved_fill_for_checkpoints)
@@ -271,6 +286,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"merges", merges_test},
+        {"merge alone", merge_alone_test},
         {"checkpoints", checkpoints_test},
         {"figures", figures_test},
         {"dump of a checkpoint", dump_checkpoint_test},
