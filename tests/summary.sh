@@ -16,8 +16,8 @@ export LC_ALL=C
 rows='
 crash states tried, distinct            |CRASH  |states               |20000
   of them in a recovery                 |CRASH  |of recovery          |2000
-fault points: failing calls             |FAULT  |points               |20000
-fault points: failing allocations       |FAULT  |allocations          |1000
+fault points: failing calls             |FAULT  |points               |5000
+fault points: failing allocations       |FAULT  |allocations          |500
 bytes flipped                           |ROT    |flips                |100000
 truncations                             |ROT    |truncations          |50000
 mutants killed                          |MUTANTS|killed               |40
