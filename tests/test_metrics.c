@@ -2,6 +2,7 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -425,6 +426,64 @@ static void what_is_deleted_or_renamed_is_told_so(void)
     end();
 }
 
+static atomic_bool over;
+static atomic_uint failures; /* CUnit is for one thread */
+
+static void *overwrite_on(void *context)
+{
+    uint64_t random = *(const uint64_t *)context;
+
+    while (!atomic_load(&over)) {
+        bitcask_partition *at = NULL;
+        char name[16];
+
+        snprintf(name, sizeof name, "p%u", (unsigned)fixture_below(&random, 12));
+        if (bitcask_partition_open(db, name, &at) != BITCASK_OK || put_text(at, "key", "another", 0) != BITCASK_OK)
+            atomic_fetch_add(&failures, 1);
+        bitcask_partition_close(&at);
+    }
+    return NULL;
+}
+
+/* Keys are only overwritten meanwhile: so at each look there are as many, and no counter is less than before. */
+static void figures_hold_while_partitions_come_and_go(void)
+{
+    const uint64_t seeds[THREADS] = {1, 2, 3, 4};
+    pthread_t threads[THREADS];
+    uint64_t last[3] = {0}, now, closes;
+    bitcask_stats stats;
+
+    begin_narrow(BC_LEDGERS_MAX);
+    for (unsigned i = 0; i < 36; i++) { /* until each was closed */
+        bitcask_partition *at = numbered(i % 12, i < 12);
+        EXPECT(BITCASK_OK, put_text(at, "key", "value", 0));
+        bitcask_partition_close(&at);
+    }
+    closes = whole("bitcask_partition_closes_total", NULL);
+    atomic_store(&over, false);
+    for (unsigned i = 0; i < THREADS; i++)
+        CU_ASSERT_EQUAL(pthread_create(&threads[i], NULL, overwrite_on, (void *)(uintptr_t)&seeds[i]), 0);
+    for (unsigned i = 0; i < 100 || whole("bitcask_partition_closes_total", NULL) < closes + 20; i++) {
+        CU_ASSERT_EQUAL(whole("bitcask_live_keys", NULL), 24);
+        now = whole("bitcask_puts_total", NULL);
+        CU_ASSERT(now >= last[0]);
+        last[0] = now;
+        now = figure(root, BITCASK_BELOW, "bitcask_partition_puts_total", "/p7", NULL);
+        CU_ASSERT(now != UINT64_MAX && now >= last[1]);
+        last[1] = now;
+        now = whole("bitcask_operation_seconds", "put");
+        CU_ASSERT(now >= last[2]);
+        last[2] = now;
+        EXPECT(BITCASK_OK, bitcask_get_stats(db, &stats));
+        CU_ASSERT_EQUAL(stats.live_keys, 24);
+    }
+    atomic_store(&over, true);
+    for (unsigned i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CU_ASSERT_EQUAL(atomic_load(&failures), 0);
+    CU_ASSERT_EQUAL(whole("bitcask_live_keys", NULL), 24);
+    end();
+}
+
 /* ---- as text ---- */
 
 static bool print(void *context, const bitcask_metric *metric)
@@ -509,6 +568,7 @@ int main(void)
         {"counters outlive what they counted in", counters_outlive_what_they_counted_in},
         {"figures outlive the closing", figures_outlive_the_closing},
         {"what is deleted or renamed is told so", what_is_deleted_or_renamed_is_told_so},
+        {"figures hold while partitions come and go", figures_hold_while_partitions_come_and_go},
         {"names of any bytes cannot break a line", names_of_any_bytes_cannot_break_a_line},
         {"a histogram is told cumulative", a_histogram_is_told_cumulative},
         {"health names what is poisoned", health_names_what_is_poisoned},
