@@ -17,7 +17,7 @@
 #elif defined(__SANITIZE_ADDRESS__)
 #define STEP 50u
 #else
-#define STEP 10u
+#define STEP 14u
 #endif
 
 uint64_t starved_seed;

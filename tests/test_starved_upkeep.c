@@ -40,15 +40,27 @@ static void merges(struct starved *store)
     starved_sync(store);
 }
 
-/* One partition, and nothing else. */
+/* As many keys as there may be. */
+static void fill_up(struct starved *store)
+{
+    starved_fill_for_checkpoints(store);
+    for (int i = 0; i < 24; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "many keys %d", i);
+        starved_put(store, starved_dir(store), name, 30, 0);
+    }
+}
+
+/* One partition, and nothing else. Each merge changes all entries of the index, which needs memory now and then. */
 static void merge_alone(struct starved *store)
 {
     const bitcask_merge_options options = {.flags = BITCASK_MERGE_FULL};
     bitcask_partition *dir;
     if (!starved_open(store) || !(dir = starved_enter(store, starved_dir(store)))) return;
-    (void)starved_ok(store, bitcask_merge(dir, &options, NULL), "merge");
-    starved_put(store, starved_dir(store), "d", 77, 0);
-    (void)starved_ok(store, bitcask_merge(dir, &options, NULL), "merge");
+    for (int i = 0; i < 4; i++) {
+        (void)starved_ok(store, bitcask_merge(dir, &options, NULL), "merge");
+        starved_put(store, starved_dir(store), "d", 77, 0);
+    }
     bitcask_partition_close(&dir);
 }
 
@@ -272,7 +284,7 @@ static void on_disk(struct starved *store)
 /* ---- all of them ---- */
 
 STARVED_SCRIPT(merges, "merges", .prepare = starved_fill_for_hints)
-STARVED_SCRIPT(merge_alone, "merge alone", .prepare = starved_fill_for_checkpoints, .thorough = true)
+STARVED_SCRIPT(merge_alone, "merge alone", .prepare = fill_up, .thorough = true)
 STARVED_SCRIPT(checkpoints, "checkpoints", .prepare = starved_fill_for_checkpoints)
 STARVED_SCRIPT(figures, "figures", .prepare = starved_fill_for_hints)
 STARVED_SCRIPT(dump_checkpoint, "dump of a checkpoint", .prepare = starved_fill_for_checkpoints)

@@ -100,7 +100,9 @@ typedef struct bitcask_entry {
     uint64_t version;    /* nanoseconds since 1970, strictly growing in a partition */
     uint64_t value_size; /* bytes; 0 for a partition */
     uint64_t ino;        /* stable inode number: a partition's id (the root's 1); a key's stored one; else, of one that
-                            is large or has several names, a random one, top bit set; else the derived one */
+                            is large or has several names, a random one, top bit set; else the derived one. One that
+                            was renamed, or linked, keeps it; a new file under its old name has the same one then: use
+                            file_id to tell files with several names apart. The mount gives no two it knows the same */
     uint64_t partition_id; /* of a partition; 0 for a key */
     uint64_t nlink;        /* names that the file has; 1 for a partition */
     uint64_t stored_size;  /* of value_size, bytes that are no hole */
