@@ -27,7 +27,7 @@ find "$build" -name '*.gcda' -delete
 
 # Not all that changes at random is worth so many rounds here; as for the mutants.
 export CRASH_EVERY=${CRASH_EVERY:-4} CRASH_CUTS=${CRASH_CUTS:-1} CRASH_NESTED=${CRASH_NESTED:-1}
-export OPERATIONS=${OPERATIONS:-20000} FAIL_EVERY=${FAIL_EVERY:-1} FAULTS=1
+export OPERATIONS=${OPERATIONS:-20000} FAIL_EVERY=${FAIL_EVERY:-1} FAULTS=1 COVERAGE=1
 minimum=${COVERAGE_MIN:-90}
 status=0
 make -s -C "$build" -j "$(nproc)" check TESTS="$*" >"$build/check.log" 2>&1 || status=1

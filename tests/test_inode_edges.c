@@ -214,7 +214,7 @@ static void inodes_that_make_no_sense_are_damage(void)
     bc_inode_encode_head(&said, body);
     put_inode(number_of(root, "a0"), body, BC_INODE_HEAD_SIZE); /* no names, no content */
     put_inode(number_of(root, "a1"), body, 3);                  /* cut short */
-    memset(body + BC_INODE_HEAD_SIZE - 8, 0xff, 8); /* of a size that nothing has */
+    memset(body + BC_INODE_HEAD_SIZE - 8, 0xff, 8);             /* of a size that nothing has */
     put_inode(number_of(root, "a2"), body, BC_INODE_HEAD_SIZE);
     said = (struct bc_inode_body){.extent_shift = 12, .links = 2, .size = BITCASK_SIZE_MAX, .run_count = 2};
     bc_inode_encode_head(&said, body);
