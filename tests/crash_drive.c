@@ -107,7 +107,7 @@ static clock_t script_began;
 
 static bool is_thorough(void)
 {
-    uint64_t seconds = fixture_number("CRASH_SECONDS", 8);
+    uint64_t seconds = fixture_number("CRASH_SECONDS", 5);
     return fixture_number("LONG", 0) && (uint64_t)(clock() - script_began) < seconds * CLOCKS_PER_SEC;
 }
 

@@ -1,6 +1,6 @@
 /* crash_drive.h - plays scripts of calls on the simulated disk: the power cut at every change of it, calls that fail.
  * With a sanitizer, at one in CRASH_EVERY (4, the thread sanitizer 24; LONG=1: at every one). What more is done with
- * LONG=1 is done as long as CRASH_SECONDS (8) of the processor's time last, of each script.
+ * LONG=1 is done as long as CRASH_SECONDS (5) of the processor's time last, of each script.
  *
  * Each crash point leaves several disks: all that was done, only what was synced, random parts of the rest (CRASH_CUTS
  * of them: about 4, more with LONG=1, one with a sanitizer). On each: a reader opens it and changes nothing; a writer

@@ -138,6 +138,23 @@ static void full_disk_is_no_reason_to_give_up_writes(void)
     end();
 }
 
+/* The disk fails one sync, and takes the next as if nothing had been: what the first one lost is not brought back. */
+static void sync_after_one_that_failed_does_not_succeed(void)
+{
+    sim = bc_sim_open(3);
+    open_store();
+    EXPECT(BITCASK_OK, put_text(root, "k", "v", 0));
+    bc_sim_fail(sim, BC_SIM_FDATASYNC, 1, EIO, false);
+    EXPECT(BITCASK_IO, bitcask_partition_sync(root));
+    EXPECT(BITCASK_POISONED, bitcask_partition_sync(root));
+    EXPECT(BITCASK_POISONED, put_text(root, "l", "v", 0));
+    bitcask_partition_close(&root);
+    EXPECT(BITCASK_POISONED, bitcask_close(&db));
+    open_store();
+    EXPECT(BITCASK_OK, put_text(root, "l", "v", BITCASK_DURABLE));
+    end();
+}
+
 /* ---- a partition that nothing names ---- */
 
 static bool count_partition(void *context, uint64_t id)
@@ -230,6 +247,7 @@ int main(void)
     static CU_TestInfo tests[] = {
         {"partition without its closing mark can be read", partition_without_its_closing_mark_can_be_read},
         {"full disk is no reason to give up writes", full_disk_is_no_reason_to_give_up_writes},
+        {"sync after one that failed does not succeed", sync_after_one_that_failed_does_not_succeed},
         {"unnamed partition that could not be removed is removed later",
          unnamed_partition_that_could_not_be_removed_is_removed_later},
         {"failure is told though its partition is closed", failure_is_told_though_its_partition_is_closed},
