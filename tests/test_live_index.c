@@ -306,8 +306,8 @@ static void wait_for_the_end(uint64_t seconds)
         bool enough = atomic_load(&shared.done) >= CYCLE && merges() > 0;
         if (i >= seconds * 20 && enough) break;
         if (i % 1200 == 1199) /* should it never end, the log says what it waited for */
-            fprintf(stderr, "waiting: %llu steps of %u, %llu merges, %llu gets\n", (unsigned long long)shared.done, CYCLE,
-                    (unsigned long long)merges(), (unsigned long long)shared.gets);
+            fprintf(stderr, "waiting: %llu steps of %u, %llu merges, %llu gets\n", (unsigned long long)shared.done,
+                    CYCLE, (unsigned long long)merges(), (unsigned long long)shared.gets);
         nanosleep(&(struct timespec){0, 50000000}, NULL);
     }
     atomic_store(&shared.stop, true);
