@@ -189,6 +189,17 @@ static bc_status warm_rest(struct bc_partition *partition, uint32_t slot, uint64
     return status;
 }
 
+/* An earlier try may have failed half-way: what it left is given up, once there is another one. */
+static bc_status renew_index(struct bc_partition *partition)
+{
+    struct bc_index *before = partition->index;
+    bc_status status = bc_partition_new_index(partition);
+
+    if (status == BITCASK_OK) bc_index_close(&before);
+    else partition->index = before; /* there always is one: who adds up figures looks at it */
+    return status;
+}
+
 bc_status bc_partition_warm_locked(struct bc_partition *partition)
 {
     struct bc_replay replay;
@@ -198,9 +209,7 @@ bc_status bc_partition_warm_locked(struct bc_partition *partition)
 
     if (!atomic_load(&partition->cold)) return BITCASK_OK;
     began_ns = bc_monotonic_ns();
-    /* An earlier try may have failed half-way. */
-    bc_index_close(&partition->index);
-    status = bc_partition_new_index(partition);
+    status = renew_index(partition);
     for (uint32_t i = 0; i < partition->slot_count; i++)
         partition->slots[i].live_bytes = partition->slots[i].live_keys = 0;
     loaded = status == BITCASK_OK && load_checkpoint(partition, &replay);

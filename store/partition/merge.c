@@ -449,13 +449,13 @@ bc_status bc_partition_merge(struct bc_partition *partition, const struct bc_mer
     if (status != BITCASK_OK) return status;
     pthread_mutex_lock(&partition->files_lock);
     status = bc_merge_finish(partition);
-    do {
-        again = false;
-        if (status == BITCASK_OK) status = try_merge(partition, run, hooks, result, &again, &inputs);
+    again = status == BITCASK_OK;
+    while (again && tries++ <= inputs) { /* each makes one hint anew, at most */
+        status = try_merge(partition, run, hooks, result, &again, &inputs);
         /* All of its share at once: a merge that finds no room may have copied much until then. */
         if (bc_is_full(status) && bc_reserve_lend(reserve))
             status = try_merge(partition, run, hooks, result, &again, &inputs);
-    } while (again && tries++ < inputs); /* each makes one hint anew, at most */
+    }
     pthread_mutex_unlock(&partition->files_lock);
     bc_reserve_note(reserve, (int64_t)(before - (result->bytes_in - result->bytes_out)));
     bc_reserve_refill(reserve, true);
