@@ -121,14 +121,14 @@ static uint64_t number_of_nested(void)
     return fixture_number("CRASH_NESTED", is_thorough() ? 10 : FEW ? 1 : crash_merges ? 2 : 3);
 }
 
-/* Of the points at which to crash or to fail, one in so many is tried, from a random one on. What is played has one
- * thread: the thread sanitizer has nothing to find there but time. */
+/* Of the points at which to crash or to fail, one in so many is tried, from a random one on; with LONG all. What is
+ * played has one thread: the thread sanitizer has nothing to find there but time. */
 #if defined(__SANITIZE_THREAD__)
 #define EVERY 24
 #elif defined(__SANITIZE_ADDRESS__)
 #define EVERY 4
 #else
-#define EVERY 1
+#define EVERY 3
 #endif
 
 static uint64_t every(void)

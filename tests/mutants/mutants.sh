@@ -63,7 +63,8 @@ out=$work/output
 mkdir -p "$build" || exit 1
 
 # One seed, few rounds: what is found is found at once, and what is not takes no hour.
-export SEED=20261122 FAIL_FAST=1 CRASH_CUTS=${CRASH_CUTS:-3} CRASH_NESTED=${CRASH_NESTED:-2} OPERATIONS=${OPERATIONS:-20000}
+export SEED=20261122 FAIL_FAST=1 CRASH_EVERY=${CRASH_EVERY:-1}
+export CRASH_CUTS=${CRASH_CUTS:-3} CRASH_NESTED=${CRASH_NESTED:-2} OPERATIONS=${OPERATIONS:-20000}
 unset LONG
 
 # The source as it is now. What differs is copied with a new time, and so built anew: of a run that was stopped a mutant
