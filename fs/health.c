@@ -78,9 +78,8 @@ static enum bcfs_health check_store(struct bcfs *fs, struct bcfs_inode *dir, FIL
             fputs("poisoned: ", out);
             print_names(out, health.poisoned_path);
             if (health.poisoned > 1) fprintf(out, " and %" PRIu64 " more", health.poisoned - 1);
-            fputs(": the disk failed an fsync or a write, so what was not durable by then may be lost. It can be read "
-                  "and "
-                  "takes no writes. Look at the disk (dmesg), then unmount, and mount again\n",
+            fputs(": the disk failed an fsync or a write, so what was not durable by then may be lost. It can be "
+                  "read and takes no writes. Look at the disk (dmesg), then unmount, and mount again\n",
                   out);
         }
     }
