@@ -435,14 +435,18 @@ bitcask_status bcfs_commit_dir_attrs(struct bcfs *fs, struct bcfs_inode *dir)
     return status;
 }
 
-/* Writes the attributes of the directories that are due. */
+/* Writes the attributes of the directories that are due, each once: one that failed is listed again, behind the
+ * others, and with all of them wanted it would be due at once. */
 static bitcask_status commit_due_dir_attrs(struct bcfs *fs, int64_t now_ms)
 {
-    bitcask_status first = BITCASK_OK;
+    bitcask_status first = BITCASK_OK, status = BITCASK_OK;
     struct bcfs_inode *dir = NULL;
 
-    while (first == BITCASK_OK && (dir = bcfs_dirty_next_dir(fs, now_ms)) != NULL) {
-        first = write_dir_attrs(fs, dir);
+    for (size_t left = bcfs_dirty_listed_dirs(fs); left > 0; left--) {
+        dir = bcfs_dirty_next_dir(fs, now_ms);
+        if (dir == NULL) break;
+        status = write_dir_attrs(fs, dir);
+        if (first == BITCASK_OK) first = status;
         bcfs_inode_unref(fs, dir, 1);
     }
     return first;

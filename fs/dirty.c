@@ -186,6 +186,20 @@ bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode,
     return status;
 }
 
+size_t bcfs_dirty_listed_dirs(struct bcfs *fs)
+{
+    struct bcfs_dir *dir = NULL;
+    size_t count = 0;
+
+    (void)pthread_mutex_lock(&fs->nodes->dirty_lock);
+    TAILQ_FOREACH(dir, &fs->nodes->attrs_dirs, attrs_link)
+    {
+        count++;
+    }
+    (void)pthread_mutex_unlock(&fs->nodes->dirty_lock);
+    return count;
+}
+
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms)
 {
     struct bcfs_nodes *nodes = fs->nodes;

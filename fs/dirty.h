@@ -35,6 +35,9 @@ void bcfs_dirty_mark_dir(struct bcfs *fs, struct bcfs_inode *inode, bool soon);
  * went, and nobody was promised any: OK then. */
 bitcask_status bcfs_dirty_dir_written(struct bcfs *fs, struct bcfs_inode *inode, bitcask_status status);
 
+/* How many directories there are whose attributes are to be written. */
+size_t bcfs_dirty_listed_dirs(struct bcfs *fs);
+
 /* Takes a directory whose attributes are due out of the list, with its reference; NULL if there is none. now_ms:
  * INT64_MAX takes all. */
 struct bcfs_inode *bcfs_dirty_next_dir(struct bcfs *fs, int64_t now_ms);
