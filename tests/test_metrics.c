@@ -469,8 +469,9 @@ static void figures_hold_while_partitions_come_and_go(void)
         CU_ASSERT(now >= last[0]);
         last[0] = now;
         now = figure(root, BITCASK_BELOW, "bitcask_partition_puts_total", "/p7", NULL);
-        CU_ASSERT(now != UINT64_MAX && now >= last[1]);
-        last[1] = now;
+        /* While it is being opened or closed it may be missing from one look: a gap, no fall. */
+        CU_ASSERT(now >= last[1]);
+        if (now != UINT64_MAX) last[1] = now;
         now = whole("bitcask_operation_seconds", "put");
         CU_ASSERT(now >= last[2]);
         last[2] = now;
@@ -479,6 +480,7 @@ static void figures_hold_while_partitions_come_and_go(void)
     }
     atomic_store(&over, true);
     for (unsigned i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    CU_ASSERT(last[1] > 0);
     CU_ASSERT_EQUAL(atomic_load(&failures), 0);
     CU_ASSERT_EQUAL(whole("bitcask_live_keys", NULL), 24);
     end();
