@@ -20,15 +20,13 @@ enum { COMMAND_SHOWN = 60 /* bytes of a command line that are worth a reader's t
 /* The beginning of the command line of a process, its arguments joined by spaces; NULL: not to be had. To be freed. */
 static char *command_of(int64_t pid)
 {
-    char path[64], text[COMMAND_SHOWN + 1];
+    char path[64], text[4096 + COMMAND_SHOWN];
 
     snprintf(path, sizeof(path), "/proc/%" PRId64 "/cmdline", pid);
     FILE *file = fopen(path, "re");
     if (!file) return NULL;
     size_t size = fread(text, 1, sizeof(text), file);
     fclose(file);
-    bool cut = size == sizeof(text);
-    if (cut) size = COMMAND_SHOWN;
     while (size > 0 && text[size - 1] == 0) size--;
     for (size_t i = 0; i < size; i++)
         if (text[i] == 0) text[i] = ' ';
@@ -38,6 +36,8 @@ static char *command_of(int64_t pid)
     for (size_t i = 0; i < size && text[i] != ' '; i++)
         if (text[i] == '/') skip = i + 1;
     memmove(text, text + skip, size -= skip);
+    bool cut = size > COMMAND_SHOWN;
+    if (cut) size = COMMAND_SHOWN;
     if (size == 0 || asprintf(&command, "%.*s%s", (int)size, text, cut ? "..." : "") < 0) return NULL;
     return command;
 }
