@@ -34,3 +34,19 @@ disk_anew() {
     done
     rm "$DISK/alive"
 }
+
+# start_writers ROUND: four of $TOOL in the background, in directories of their own in the mount, each with its log.
+# $helpers: their processes. Before one counts a promise it asks the disk for one itself.
+start_writers() {
+    local i
+    helpers=()
+    : >"$DISK/probe"
+    sync "$DISK/probe"
+    for i in 1 2 3 4; do
+        mkdir "$MNT/work$1.$i"
+        : >"$TEST_DIR/log$i"
+        PROBE=$DISK/probe "$TOOL" write "$MNT/work$1.$i" "$TEST_DIR/log$i" $((SEED + $1 * 10 + i)) \
+            2>>"$TEST_DIR/writer.err" &
+        helpers+=($!)
+    done
+}

@@ -24,16 +24,7 @@ helpers=()
 
 # work ROUND: writers and merges, in the background.
 work() {
-    local i
-    helpers=()
-    : >"$DISK/probe"
-    for i in 1 2 3 4; do
-        mkdir "$MNT/work$1.$i"
-        : >"$TEST_DIR/log$i"
-        PROBE=$DISK/probe "$TOOL" write "$MNT/work$1.$i" "$TEST_DIR/log$i" $((SEED + $1 * 10 + i)) \
-            2>>"$TEST_DIR/writer.err" &
-        helpers+=($!)
-    done
+    start_writers "$1"
     (while echo 'merge full' >"$MNT/.bitcask/control"; do :; done) 2>/dev/null &
     helpers+=($!)
     sleep "$(printf '0.%03d' $((RANDOM % 500 + 100)))"

@@ -62,17 +62,7 @@ prepare() {
 
 # work ROUND: writers and merges, in the background, as in mount_pulled.sh.
 work() {
-    local i
-    helpers=()
-    : >"$DISK/probe"
-    sync "$DISK/probe"
-    for i in 1 2 3 4; do
-        mkdir "$MNT/work$1.$i"
-        : >"$TEST_DIR/log$i"
-        PROBE=$DISK/probe "$TOOL" write "$MNT/work$1.$i" "$TEST_DIR/log$i" $((SEED + $1 * 10 + i)) \
-            2>>"$TEST_DIR/writer.err" &
-        helpers+=($!)
-    done
+    start_writers "$1"
     # Not of the whole store: that would open the directories which nobody is to have looked into.
     (while echo 'merge full' >"$MNT/work$1.$((RANDOM % 4 + 1))/.bitcask/control"; do :; done) 2>/dev/null &
     helpers+=($!)

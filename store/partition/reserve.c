@@ -2,8 +2,6 @@
  */
 #include "partition/reserve.h"
 
-#include <stdio.h>
-
 #define BLOCK 4096u
 #define STEP (64u * 1024u) /* it grows and shrinks by so much at least */
 
@@ -96,10 +94,10 @@ static bc_status fill(struct bc_reserve *reserve)
     }
     if (bc_is_full(status)) {
         /* A failed try may have laid out some of it, behind the end. */
-        char why[512];
-        snprintf(why, sizeof why, "%s", bc_detail());
+        struct bc_failure failure = {0};
+        bc_failure_note(&failure, status);
         if (reserve->fd >= 0 && !cut(reserve, reserve->size)) return BITCASK_OK;
-        return bc_fail(status, "%s", why);
+        return bc_failure_end(&failure);
     }
     if (status != BITCASK_OK) do_without(reserve);
     return BITCASK_OK;
@@ -161,10 +159,10 @@ bool bc_reserve_give(struct bc_reserve *reserve, enum bc_reserve_use use, uint64
 {
     uint64_t left;
     bool given = false;
-    char why[512];
+    struct bc_failure kept = {0};
 
     if (!reserve) return false;
-    snprintf(why, sizeof why, "%s", bc_detail());
+    bc_failure_note(&kept, BITCASK_NO_SPACE); /* of the caller, if it has one to tell */
     pthread_mutex_lock(&reserve->lock);
     left = left_for(reserve, use);
     bytes = (bytes + BLOCK - 1) / BLOCK * BLOCK;
@@ -175,7 +173,7 @@ bool bc_reserve_give(struct bc_reserve *reserve, enum bc_reserve_use use, uint64
         atomic_store(&reserve->lacking, true);
     }
     pthread_mutex_unlock(&reserve->lock);
-    bc_fail(BITCASK_NO_SPACE, "%s", why);
+    (void)bc_failure_end(&kept);
     return given;
 }
 
@@ -197,15 +195,15 @@ void bc_reserve_note(struct bc_reserve *reserve, int64_t grown)
 
 void bc_reserve_refill(struct bc_reserve *reserve, bool merged)
 {
-    char why[512];
+    struct bc_failure kept = {0};
 
     if (!reserve) return;
-    snprintf(why, sizeof why, "%s", bc_detail());
+    bc_failure_note(&kept, BITCASK_NO_SPACE); /* of the caller, if it has one to tell */
     pthread_mutex_lock(&reserve->lock);
     if (merged) reserve->lent = false;
     if (reserve->fd >= 0) (void)make_whole(reserve);
     pthread_mutex_unlock(&reserve->lock);
-    bc_fail(BITCASK_NO_SPACE, "%s", why);
+    (void)bc_failure_end(&kept);
 }
 
 void bc_reserve_close(struct bc_reserve *reserve)
