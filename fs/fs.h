@@ -18,7 +18,8 @@
  * No lock is held over an fsync, but: under sync=always; in rmdir, where the store syncs the parent's log; and in a
  * rename that exchanges two names of different directories or replaces a directory there, which the store syncs at
  * once.
- * No handler calls a fuse_lowlevel_notify function.
+ * No handler tells the kernel anything but its answer: a message may have to wait for the answers of others. Those of
+ * prune.h come from a thread of its own, without a lock.
  */
 #ifndef BCFS_FS_H
 #define BCFS_FS_H

@@ -72,6 +72,7 @@ static void unlink_ino(struct bcfs_nodes *nodes, struct bcfs_inode *inode)
     while (*link != inode) link = &(*link)->next_by_ino;
     *link = inode->next_by_ino;
     nodes->count--;
+    nodes->gone++;
 }
 
 static bool ino_taken(const struct bcfs_nodes *nodes, uint64_t ino)
@@ -245,6 +246,7 @@ static void give_ino(struct bcfs_nodes *nodes, struct bcfs_inode *inode, uint64_
     /* Half full: each further node of a chain is a cache miss, and a bucket is small beside a node. */
     if (nodes->count * 2 >= nodes->buckets) grow_tables(nodes);
     link_ino(nodes, inode);
+    if (nodes->count > nodes->most) (void)pthread_cond_signal(&nodes->crowded);
 }
 
 static struct bcfs_inode *make_inode(struct bcfs *fs, struct bcfs_inode *parent, const char *name, size_t name_size,
@@ -341,6 +343,16 @@ struct bcfs_inode *bcfs_inode_of(struct bcfs *fs, fuse_ino_t id)
 fuse_ino_t bcfs_inode_id(const struct bcfs *fs, const struct bcfs_inode *inode)
 {
     return inode == fs->nodes->root ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)inode;
+}
+
+bool bcfs_nodes_crowded(struct bcfs *fs)
+{
+    bool crowded = false;
+
+    (void)pthread_mutex_lock(&fs->nodes->table_lock);
+    crowded = fs->nodes->count > fs->nodes->most;
+    (void)pthread_mutex_unlock(&fs->nodes->table_lock);
+    return crowded;
 }
 
 void bcfs_inode_ref(struct bcfs_inode *inode)

@@ -133,6 +133,9 @@ struct bcfs_nodes {
     struct bcfs_inode **by_ino;
     size_t buckets; /* of each; a power of two */
     size_t count;
+    size_t most;            /* nodes that there shall be: prune.h; fixed */
+    uint64_t gone;          /* nodes that are no more */
+    pthread_cond_t crowded; /* count is above most */
     struct bcfs_name **by_link; /* names of links.h */
     size_t link_buckets;
     size_t link_count;
@@ -208,6 +211,9 @@ void bcfs_inode_unref(struct bcfs *fs, struct bcfs_inode *inode, uint64_t count)
  * node's lock. */
 struct bcfs_inode *bcfs_inode_rename(struct bcfs *fs, struct bcfs_inode *inode, struct bcfs_inode *parent,
                                      char *new_name, size_t name_size);
+
+/* There are more nodes than there shall be. */
+bool bcfs_nodes_crowded(struct bcfs *fs);
 
 bitcask_status bcfs_tables_init(struct bcfs *fs);
 

@@ -79,7 +79,7 @@ static bitcask_status init_locks(struct bcfs_nodes *nodes)
     if (init_tree_lock(&nodes->tree) != 0 || pthread_mutex_init(&nodes->table_lock, NULL) != 0 ||
         pthread_mutex_init(&nodes->dirty_lock, NULL) != 0 || pthread_mutex_init(&nodes->moves_lock, NULL) != 0 ||
         pthread_mutex_init(&nodes->cache_lock, NULL) != 0 || init_cond(&nodes->work_cond) != 0 ||
-        init_cond(&nodes->idle_cond) != 0 || init_cond(&nodes->moves_cond) != 0) {
+        init_cond(&nodes->crowded) != 0 || init_cond(&nodes->idle_cond) != 0 || init_cond(&nodes->moves_cond) != 0) {
         return BITCASK_NO_MEMORY;
     }
     return BITCASK_OK;
@@ -148,6 +148,7 @@ static void free_nodes(struct bcfs *fs)
     if (nodes->store_fd >= 0) (void)close(nodes->store_fd);
     (void)pthread_cond_destroy(&nodes->moves_cond);
     (void)pthread_cond_destroy(&nodes->idle_cond);
+    (void)pthread_cond_destroy(&nodes->crowded);
     (void)pthread_cond_destroy(&nodes->work_cond);
     (void)pthread_mutex_destroy(&nodes->cache_lock);
     (void)pthread_mutex_destroy(&nodes->moves_lock);
@@ -169,6 +170,7 @@ bitcask_status bcfs_start(struct bcfs *fs)
     fs->nodes = calloc(1, sizeof(*fs->nodes));
     if (fs->nodes == NULL) return BITCASK_NO_MEMORY;
     fs->nodes->store_fd = -1;
+    fs->nodes->most = fs->options.max_nodes;
     fs->owner_uid = geteuid();
     fs->owner_gid = getegid();
     fs->started_ns = bcfs_now_ns(fs);

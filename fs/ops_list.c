@@ -97,7 +97,8 @@ static bool add_node(struct listing *listing, struct bcfs_inode *inode, const ch
     return fits;
 }
 
-/* Adds an entry of the log. A plain listing makes no nodes, but shows those that are known as they are. */
+/* Adds an entry of the log. A plain listing makes no nodes, but shows those that are known as they are; so does any one
+ * while there are too many nodes: the kernel looks up what it wants to know of a name. */
 static bitcask_status add_entry(struct listing *listing, const bitcask_entry *entry, off_t position, bool *fits)
 {
     struct bcfs_inode *inode = NULL;
@@ -105,7 +106,7 @@ static bitcask_status add_entry(struct listing *listing, const bitcask_entry *en
     struct stat attr;
     bitcask_status status = BITCASK_OK;
 
-    if (listing->plus) {
+    if (listing->plus && !bcfs_nodes_crowded(listing->fs)) {
         status = bcfs_node_of_entry(listing->fs, listing->dir, entry, &inode);
         if (status != BITCASK_OK) return status;
     } else {

@@ -45,7 +45,10 @@ enum {
     MEMORY_MIN = 64 * 1024,
     INTERVAL_MS_MAX = 3600 * 1000,
     COMMIT_MS_MAX = 3600 * 1000,
-    OPEN_MAX_LIMIT = 1000 * 1000
+    OPEN_MAX_LIMIT = 1000 * 1000,
+    NODES_MIN = 1000,
+    NODES_DEFAULT = 256 * 1024,
+    NODES_MAX = 1000 * 1000 * 1000
 };
 
 static bool matches(const char *const *patterns, size_t count, const char *word)
@@ -179,7 +182,7 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
 {
     static const char *const names[] = {
         "sync=",      "interval=",   "commit_ms=", "max_open=", "segment_size=", "memory=",
-        "scheduler=", "merge_rate=", "uid=",       "gid=",      "umask=",        "http="};
+        "scheduler=", "merge_rate=", "uid=",       "gid=",      "umask=",        "http=",   "max_nodes="};
     enum {
         SYNC,
         INTERVAL,
@@ -193,6 +196,7 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
         GID,
         UMASK,
         HTTP,
+        MAX_NODES,
         COUNT
     };
     size_t which = 0;
@@ -215,6 +219,7 @@ static bool parse_setting(struct bcfs_options *options, const char *word, bool *
     case UID: return parse_id("uid", value, &options->uid);
     case GID: return parse_id("gid", value, &options->gid);
     case HTTP: return take_http(options, value);
+    case MAX_NODES: return parse_limited("max_nodes", value, NODES_MIN, NODES_MAX, &options->max_nodes);
     default: return parse_umask(options, value);
     }
 }
@@ -298,6 +303,7 @@ static const char DOC[] =
     "  sync=os              ... or when the system sees fit, and at fsync\n"
     "  commit_ms=MS         commit a file MS after its last change (100)\n"
     "  max_open=N           keep at most N partitions open\n"
+    "  max_nodes=N          files that the kernel may know at once (262144)\n"
     "  segment_size=SIZE    size of a data file, 64K to less than 4G (256M)\n"
     "  memory=SIZE          memory for the indexes of open partitions (a quarter)\n"
     "  scheduler=on|off     merge in the background (on)\n"
@@ -370,6 +376,7 @@ bool bcfs_options_parse(struct bcfs_options *options, int argc, char **argv)
     options->acl = true;
     options->uid = options->gid = -1;
     options->umask = 022;
+    options->max_nodes = NODES_DEFAULT;
     bcfs_sandbox_defaults(&options->sandbox);
     argp_err_exit_status = EXIT_FAILURE;
 

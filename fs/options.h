@@ -35,6 +35,7 @@ struct bcfs_options {
     unsigned sync_interval_ms; /* counts for BITCASK_SYNC_INTERVAL */
     unsigned commit_ms;        /* quiet time after which a changed file is committed; 0: in each call */
     unsigned max_open;         /* partitions open at once; 0: the library decides */
+    unsigned max_nodes;        /* files and directories that the kernel may know at once; more: prune.h */
     uint64_t segment_size;     /* bytes; 0: the library decides */
     uint64_t memory_limit;     /* bytes for the indexes of open partitions; 0: the library decides */
 

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "mounter.h"
+#include "prune.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,7 @@ struct worker {
 struct bcfs_session {
     struct bcfs *fs;
     struct fuse_session *fuse;
+    struct bcfs_pruner *pruner;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -256,6 +258,7 @@ static void *run_signal_thread(void *argument)
     if (!detached || !wait_for_workers(session, GRACE_MS)) {
         bcfs_log(BCFS_LOG_WARNING, "%s: files are still open in it; their programs will see errors",
                  session->fs->options.mountpoint);
+        bcfs_pruner_stop(&session->pruner);
         end_loop(session);
     }
     return NULL;
@@ -297,11 +300,13 @@ bool bcfs_session_start(struct bcfs_session *session)
         if (!bcfs_init_wait()) {
             bcfs_log(BCFS_LOG_ERROR, "%s: the kernel and libfuse did not come to terms at INIT", mountpoint);
         } else if (bcfs_mounter_probe(session->fs->mounter)) {
-            int error = pthread_create(&session->signal_thread, NULL, run_signal_thread, session);
+            int error = bcfs_pruner_start(session->fs, session->fuse, &session->pruner) ? 0 : errno;
+            if (error == 0) error = pthread_create(&session->signal_thread, NULL, run_signal_thread, session);
             if (error == 0) return true;
             bcfs_log(BCFS_LOG_ERROR, "cannot start a thread: %s", strerror(error));
         }
     }
+    bcfs_pruner_stop(&session->pruner);
     bcfs_mounter_detach(session->fs->mounter, false);
     end_loop(session);
     join_workers(session);
@@ -319,6 +324,7 @@ bool bcfs_session_wait(struct bcfs_session *session)
     /* The workers are joined last: until then the signal thread may still kick them. */
     pthread_kill(session->signal_thread, WAKE_SIGNAL);
     pthread_join(session->signal_thread, NULL);
+    bcfs_pruner_stop(&session->pruner);
     join_workers(session);
     return !broken;
 }

@@ -129,7 +129,7 @@ static void texts(void)
         save_text("path", name, paths[i]);
     }
     static const char all[] =
-        "ro,allow_other,uid=0,gid=70000,umask=027,sync=interval=500,commit_ms=0,max_open=10,"
+        "ro,allow_other,uid=0,gid=70000,umask=027,sync=interval=500,commit_ms=0,max_open=10,max_nodes=5000,"
         "segment_size=1M,memory=64M,scheduler=off,merge_rate=20M,nodev,nosuid,noatime,x-any=1\0store\0mnt";
     static const char shown[] =
         "remount,rw,user_id=0,group_id=0,fsname=bitcask,acl,writeback,debug\0store\0mnt\0-f\0-d";
