@@ -141,6 +141,33 @@ well_again() {
     "$BITCASK" verify "$STORE"
 }
 
+# Directories whose times are to be written, where nothing has room: nobody was promised these, and each is tried once.
+sync_ends() {
+    local syncer
+    mount_store -o commit_ms=60000
+    mkdir "$MNT"/times{1,2,3}
+    touch "$MNT"/times{1,2,3}/file
+    sync "$MNT"
+    rm "$MNT"/times{1,2,3}/file
+    refuse f
+    refused 'No space' mkdir "$MNT/other"
+    sync "$MNT" &
+    syncer=$!
+    # In the daemon's hands it cannot be killed.
+    for _ in $(seq 600); do
+        kill -0 "$syncer" 2>/dev/null || break
+        sleep 0.1
+    done
+    if kill -0 "$syncer" 2>/dev/null; then
+        kill_daemon
+        return 1
+    fi
+    refuse '\0'
+    rmdir "$MNT"/times{1,2,3}
+    unmount_store
+}
+
+if [ ${#KINDS[@]} -gt 1 ]; then check "a full disk: a sync of everything ends" sync_ends; fi
 for ((round = 1; round <= ROUNDS; round++)); do
     for kind in "${KINDS[@]}"; do
         tried=$((tried + 1))
