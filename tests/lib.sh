@@ -11,6 +11,8 @@
 set -u
 export LC_ALL=C
 umask 022
+# A make in a test is its own, and not one of `make check`: the lists of tests that are handed down there would be its.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
 
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TEST_NAME=$(basename "$0" .sh)

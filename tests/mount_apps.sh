@@ -219,7 +219,8 @@ a_build_works() {
     cd "$MNT/project/build"
     "$sources/configure" --quiet
     make -s -j2
-    make -s -j2 check TESTS="tests/test_record tests/test_index tests/cli.sh"
+    LONG=0 make -s -j2 check TESTS="tests/test_record tests/test_index tests/cli.sh" >check.out || { cat check.out; return 1; }
+    equal "tests that ran" 3 "$(grep -c '^PASS: ' check.out)"
     cd "$TEST_DIR"
 }
 

@@ -168,6 +168,39 @@ relative_and_new() {
 }
 check "a new store, by a relative path, and through a link" relative_and_new
 
+# Someone who may rename in the directory above takes the store away under the daemon, and puts another one there.
+moved_away() {
+    local real=$STORE away=$TEST_DIR/away i
+    STORE=$TEST_DIR/taken
+    mount_store -o segment_size=64K
+    echo before >"$MNT/before"
+    mkdir "$MNT/known"
+    sync "$MNT/before" "$MNT/known"
+    mv "$STORE" "$away"
+    mkdir -m 700 "$STORE" "$TEST_DIR/target"
+    for i in partitions LOCK STORE RESERVE; do ln -s "$TEST_DIR/target" "$STORE/$i"; done
+    mkdir "$MNT/new"
+    for i in known new .; do
+        head -c 200000 /dev/urandom | split -b 20000 - "$MNT/$i/part-"
+        head -c 200000 /dev/zero >"$MNT/$i/large"
+        sync "$MNT/$i"/*
+        rm "$MNT/$i"/part-aa
+        echo 'merge full' >"$MNT/$i/.bitcask/control"
+    done
+    (cd "$MNT" && find . -type f -print0 | sort -z | xargs -0 cksum) >"$TEST_DIR/sums"
+    kill -TERM "$(daemon_pid)"
+    wait_daemon 0
+    equal "what came to be in the other one" "" "$(find "$STORE" "$TEST_DIR/target" -type f)"
+    rm -r "$STORE"
+    mv "$away" "$STORE"
+    "$BITCASK" verify "$STORE"
+    mount_store
+    cmp <(cd "$MNT" && find . -type f -print0 | sort -z | xargs -0 cksum) "$TEST_DIR/sums"
+    unmount_store
+    STORE=$real
+}
+check "a store that is moved away under the daemon, and another put into its place" moved_away
+
 below_somebody_elses_directory() {
     is_root || skip_check "needs root"
     local real=$STORE

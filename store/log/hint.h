@@ -23,7 +23,7 @@ struct bc_hint_head {
     uint32_t segment_id;
     uint64_t generation;      /* of the data file */
     uint64_t data_size;       /* bytes of it that this hint stands for, from its start */
-    uint64_t last_version;    /* highest version in these, tombstones and marks included */
+    uint64_t last_version;    /* highest version in these, tombstones and marks included; BC_VERSION_MAX at most */
     uint64_t keys;            /* entries; filled in by the writer */
     uint64_t tombstone_bytes; /* encoded bytes of the tombstones listed; filled in by the writer */
     uint64_t salt; /* random, so that no block of another hint verifies in this one; filled in by the writer */

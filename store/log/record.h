@@ -18,6 +18,7 @@
 #include "log/attrs.h"
 
 #define BC_RECORD_HEAD_SIZE 26u
+#define BC_VERSION_MAX ((uint64_t)INT64_MAX - 1) /* what a version may be at most; more is hostile */
 
 enum bc_record_flag {
     BC_RECORD_TOMBSTONE = 1u << 0, /* the key is deleted; no value */

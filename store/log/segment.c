@@ -42,7 +42,8 @@ static bc_status segment_new(struct bc_io *io, int fd, const char *name, const s
     made->lowest_id = header->lowest_id;
     made->header_size = header->header_size;
     made->generation = header->generation;
-    made->last_version = header->last_version;
+    /* One that nothing could follow is a lie: its records say theirs. */
+    made->last_version = header->last_version <= BC_VERSION_MAX ? header->last_version : 0;
     atomic_init(&made->end, end);
     atomic_init(&made->mapping, NULL);
     atomic_init(&made->unmappable, false);

@@ -54,8 +54,7 @@ static bool open_hint(struct bc_partition *partition, uint32_t slot, bool active
     place->tombstone_bytes = head->tombstone_bytes;
     partition->cold_keys += head->keys;
     partition->hint_memory += bc_hint_memory(place->hint);
-    if (head->last_version > partition->last_version && head->last_version <= BC_VERSION_MAX)
-        partition->last_version = head->last_version;
+    if (head->last_version > partition->last_version) partition->last_version = head->last_version;
     return true;
 }
 
@@ -114,10 +113,7 @@ bc_status bc_cold_find(struct bc_partition *partition, const void *key, size_t k
             status = BITCASK_NOT_FOUND;
             break;
         }
-        if (hinted.version > BC_VERSION_MAX)
-            status = BITCASK_CORRUPT;
-        else if (entry)
-            bc_entry_from_hint(slot, &hinted, entry);
+        if (entry) bc_entry_from_hint(slot, &hinted, entry);
     }
     bc_buffer_release(&buffer);
     if (status != BITCASK_OK && status != BITCASK_NOT_FOUND) atomic_store(&partition->distrust_hints, true);

@@ -71,9 +71,6 @@ static bc_status apply_hint(struct bc_partition *partition, uint32_t slot, const
     bool had = false;
     bc_status status = BITCASK_OK;
 
-    if (hinted->version > BC_VERSION_MAX)
-        return bc_fail(BITCASK_CORRUPT, "%s: its hint has a version that nothing could follow",
-                       partition->slots[slot].segment->name);
     if (bc_key_is_hostile(hinted->key, hinted->key_size))
         return bc_fail(BITCASK_CORRUPT, "%s: its hint has a key that is no name", partition->slots[slot].segment->name);
     if (hinted->flags & BC_HINT_TOMBSTONE) {
@@ -101,8 +98,7 @@ bc_status bc_load_hint(struct bc_partition *partition, uint32_t slot, const stru
     if (status == BITCASK_CORRUPT || status == BITCASK_IO) log_bad_hint(partition);
     if (status != BITCASK_NOT_FOUND) return status;
     partition->slots[slot].tombstone_bytes = head->tombstone_bytes;
-    if (head->last_version > partition->last_version && head->last_version <= BC_VERSION_MAX)
-        partition->last_version = head->last_version;
+    if (head->last_version > partition->last_version) partition->last_version = head->last_version;
     return BITCASK_OK;
 }
 

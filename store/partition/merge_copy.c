@@ -275,7 +275,7 @@ static bc_status begin_output(struct bc_merge *merge)
         const struct bc_merge_input *input = &merge->inputs[i];
         uint64_t version = bc_hint_head(input->hint)->last_version;
         if (input->segment->last_version > header.last_version) header.last_version = input->segment->last_version;
-        if (version > header.last_version && version <= BC_VERSION_MAX) header.last_version = version;
+        if (version > header.last_version) header.last_version = version;
     }
     head.last_version = header.last_version;
     bc_segment_set_path(&header, partition->label);

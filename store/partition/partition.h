@@ -34,7 +34,6 @@
 #include "partition/dir_names.h"
 #include "partition/reserve.h"
 
-#define BC_VERSION_MAX ((uint64_t)INT64_MAX - 1) /* what a version may be at most; more is hostile */
 #define BC_ROOT_ID 0u
 #define BC_INODES_ID 1u
 
