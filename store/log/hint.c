@@ -153,8 +153,7 @@ static bc_status decode_header(struct bc_hint *hint, const uint8_t *data, size_t
         .tombstone_bytes = bc_get_u64(data + BC_HINT_AT_TOMBSTONE_BYTES),
     };
     /* Entries have none above it. */
-    if (hint->head.last_version > BC_VERSION_MAX)
-        return corrupt(hint, "header: a version that nothing could follow");
+    if (hint->head.last_version > BC_VERSION_MAX) return corrupt(hint, "header: a version that nothing could follow");
     hint->block_count = bc_get_u32(data + BC_HINT_AT_BLOCKS);
     hint->entries_size = bc_get_u64(data + BC_HINT_AT_ENTRIES_SIZE);
     *index_size = bc_get_u64(data + BC_HINT_AT_INDEX_SIZE);
