@@ -124,6 +124,8 @@ void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments)
         errno = saved_errno; /* for %m */
         if (vsnprintf(text, sizeof text, format, arguments) < 0)
             strcpy(text, "(a message that could not be formatted)");
+        size_t size = strlen(text);
+        if (size > 0 && text[size - 1] == '\n') text[size - 1] = '\0'; /* libfuse ends its lines */
         say(level, text);
     }
     errno = saved_errno;

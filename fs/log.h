@@ -30,7 +30,7 @@ struct bcfs_log_limit {
  * not, and the count begins anew. Threads: one at a time. */
 bool bcfs_log_may_say(struct bcfs_log_limit *limit, uint64_t now_ns, uint64_t *left_out);
 
-/* Says one line, cut at 2047 bytes, without a newline at its end. Keeps errno. From any thread. */
+/* Says one line, cut at 2047 bytes; a newline at its end is left out. Keeps errno. From any thread. */
 void bcfs_log(enum bcfs_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void bcfs_vlog(enum bcfs_log_level level, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 

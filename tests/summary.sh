@@ -18,6 +18,7 @@ crash states tried, distinct            |CRASH  |states               |20000
   of them in a recovery                 |CRASH  |of recovery          |2000
 fault points: failing calls             |FAULT  |points               |5000
 fault points: failing allocations       |FAULT  |allocations          |500
+  of the daemon, with four clients      |FAULT  |allocations of the daemon|500
 bytes flipped                           |ROT    |flips                |100000
 truncations                             |ROT    |truncations          |50000
 mutants killed                          |MUTANTS|killed               |40

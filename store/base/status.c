@@ -150,6 +150,11 @@ const char *bc_detail(void)
     return detail;
 }
 
+const char *bc_detail_of(bc_status status)
+{
+    return detail[0] != '\0' ? detail : bc_status_text(status);
+}
+
 void bc_detail_clear(void)
 {
     detail[0] = '\0';

@@ -25,6 +25,9 @@ bc_status bc_fail(bc_status status, const char *format, ...) __attribute__((form
 
 /* This thread's detail line, "" if none; valid until the next bc_fail or bc_detail_clear of this thread. */
 const char *bc_detail(void);
+
+/* The same of a failure with this status, for a line in a log; the status's text where it left none (no memory). */
+const char *bc_detail_of(bc_status status);
 void bc_detail_clear(void);
 
 /* The first failure of several steps, with its line: later ones, and what tidies up, write others, or none. Begins as

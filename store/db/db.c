@@ -77,7 +77,7 @@ static void *sync_now_and_then(void *context)
         pthread_mutex_unlock(&db->nodes_lock);
         if (db->sync == BITCASK_SYNC_INTERVAL) status = bc_db_sync(db);
         if (status != BITCASK_OK && status != last) /* said once, not every second */
-            bc_env_log(&db->env, BITCASK_LOG_ERROR, "%s: background sync: %s", db->path, bc_detail());
+            bc_env_log(&db->env, BITCASK_LOG_ERROR, "%s: background sync: %s", db->path, bc_detail_of(status));
         last = status;
         if (atomic_exchange(&db->hints_wanted, false)) (void)bc_nodes_peek(db, make_hints, NULL);
         pthread_mutex_lock(&db->nodes_lock);

@@ -196,8 +196,9 @@ static void make_room(struct bitcask *db)
         if (sync_before_closing(victim) != BITCASK_OK) continue;
         db->partition_closes++;
         if (!many) db->memory_closes++;
-        if (close_instance(victim, false, true) != BITCASK_OK)
-            bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail());
+        bc_status status = close_instance(victim, false, true);
+        if (status != BITCASK_OK)
+            bc_env_log(&db->env, BITCASK_LOG_ERROR, "closing a partition: %s", bc_detail_of(status));
     }
     (void)bc_fail(BITCASK_OK, "%s", line);
 }

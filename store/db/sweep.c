@@ -192,13 +192,14 @@ bc_status bc_sweep(struct bitcask *db)
         qsort(named.list, named.count, sizeof *named.list, compare_ids);
         for (size_t i = 0; i < disk.count; i++) {
             if (has_id(&named, disk.list[i])) continue;
-            if (bc_partition_remove_files(&db->env, disk.list[i]) == BITCASK_OK) {
+            bc_status removal = bc_partition_remove_files(&db->env, disk.list[i]);
+            if (removal == BITCASK_OK) {
                 removed++;
                 continue;
             }
             /* What cannot be removed costs room, no more; it must not keep the store from being opened. The session
              * does not end on record, so that the next open tries again. */
-            bc_env_log(&db->env, BITCASK_LOG_WARNING, "files that nothing names are left: %s", bc_detail());
+            bc_env_log(&db->env, BITCASK_LOG_WARNING, "files that nothing names are left: %s", bc_detail_of(removal));
             db->left_behind = true;
         }
     }

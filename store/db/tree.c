@@ -172,7 +172,8 @@ void bc_tree_remove_dropped(struct bitcask *db)
         if (status != BITCASK_OK) {
             /* The deletion stands and is durable, so this is no failure of the sync. The session does not end on
              * record, so that the next open sweeps. */
-            bc_env_log(&db->env, BITCASK_LOG_WARNING, "files of a deleted partition are left behind: %s", bc_detail());
+            bc_env_log(&db->env, BITCASK_LOG_WARNING, "files of a deleted partition are left behind: %s",
+                       bc_detail_of(status));
             pthread_mutex_lock(&db->live_lock);
             db->left_behind = true;
             pthread_mutex_unlock(&db->live_lock);

@@ -247,7 +247,7 @@ static bool next_without_hint(struct bc_partition *partition, uint32_t *slot)
 static void note_failure(const struct bc_partition *partition, bc_status status)
 {
     if (status == BITCASK_OK || status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) return;
-    bc_env_log(partition->env, BITCASK_LOG_WARNING, "a hint could not be made: %s", bc_detail());
+    bc_env_log(partition->env, BITCASK_LOG_WARNING, "a hint could not be made: %s", bc_detail_of(status));
 }
 
 void bc_partition_make_hints(struct bc_partition *partition)
