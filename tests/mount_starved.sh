@@ -142,7 +142,7 @@ print(f"{done} succeeded, {failed} failed", flush=True)
 PY
 
 clients_work() {
-    local i clients=() looker
+    local i clients=() looker failed=0
     alloc "$1"
     for i in 1 2 3 4; do
         python3 "$TEST_DIR/client.py" work "$MNT/$2.$i" "$TEST_DIR/told$2.$i" "$FOR_SECONDS" $((SEED + $2 * 10 + i)) &
@@ -156,9 +156,10 @@ clients_work() {
         done
     ) >/dev/null 2>&1 &
     looker=$!
-    for i in "${clients[@]}"; do wait "$i"; done
+    for i in "${clients[@]}"; do wait "$i" || failed=1; done
     kill "$looker"
     wait "$looker" || true
+    [ $failed -eq 0 ]
     kill -0 "$(daemon_pid)"
 }
 
