@@ -55,7 +55,11 @@ exercise() {
         # Nothing says that the daemon was not killed before the tool did what it does meanwhile; it allows for both.
         kill) (exec 3>&- 4<&-; sleep "$(printf '0.%03d' "$arg")"; kill -9 "$(daemon_pid)") & ;;
         revive) wait_daemon 137 && verify_is_content && mount_again "$@" 3>&- 4<&- && echo ok >&3 ;;
-        esac || { exec 3>&- 4<&-; break; }
+        esac || {
+            # It would wait for the answer: the shell that waits for the daemon holds a copy of 3.
+            kill "$tool"
+            break
+        }
     done
     exec 3>&- 4<&-
     wait "$tool" || { cat "$TEST_DIR/tool.err"; show_daemon_log; return 1; }
