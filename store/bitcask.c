@@ -9,6 +9,7 @@
 #include "db/batch.h"
 #include "db/inodes.h"
 #include "db/query.h"
+#include "db/reclaim.h"
 #include "partition/derived_ino.h"
 
 const char *bitcask_status_text(bitcask_status status)
@@ -170,7 +171,11 @@ bitcask_status bitcask_partition_drop(bitcask_partition *parent, const void *nam
 {
     ENTER();
     bc_status status = bitcask_check_name(name, name_size);
-    return status == BITCASK_OK ? bc_tree_drop(parent, name, name_size, flags) : status;
+    if (status != BITCASK_OK) return status;
+    do {
+        status = bc_tree_drop(parent, name, name_size, flags);
+    } while (bc_is_full(status) && bc_db_reclaim(parent));
+    return status;
 }
 
 uint64_t bitcask_partition_id(const bitcask_partition *partition)
@@ -491,7 +496,9 @@ bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, siz
     bc_status status = bitcask_check_name(key, key_size);
     if (status != BITCASK_OK) return status;
     const struct bc_sample sample = begin_put(partition, options);
-    status = bc_node_delete(partition, key, key_size, options);
+    do {
+        status = bc_node_delete(partition, key, key_size, options);
+    } while (bc_is_full(status) && bc_db_reclaim(partition));
     if (sample.weight > 0) bc_node_time(partition, BC_TIMED_PUT, &sample);
     return status;
 }
@@ -548,7 +555,15 @@ bitcask_status bitcask_move(bitcask *db, const bitcask_move_item *items, size_t 
 
         if (status != BITCASK_OK) return status;
     }
-    return bc_db_move(db, items, count, done);
+    size_t moved = 0;
+    bc_status status;
+    do {
+        size_t now = 0;
+        status = bc_db_move(db, items + moved, count - moved, &now);
+        moved += now;
+    } while (bc_is_full(status) && moved < count && bc_db_reclaim(items[moved].from));
+    if (done) *done = moved;
+    return status;
 }
 
 /* ---- queries ---- */

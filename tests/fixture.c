@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Thread_local unsigned fixture_own;
+_Thread_local volatile unsigned fixture_own;
 
 static char directory[256];
 static char **paths; /* handed out, freed at the end */

@@ -14,7 +14,7 @@
 #include "bitcask.h"
 
 /* Not 0 while a test allocates for itself: see starve.h. */
-extern _Thread_local unsigned fixture_own;
+extern _Thread_local volatile unsigned fixture_own; /* volatile: a compiler knows that malloc() reads no variable */
 
 /* The program's directory, made below $TMPDIR or /tmp at the first call, removed by fixture_run(). */
 const char *fixture_dir(void);

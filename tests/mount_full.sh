@@ -80,13 +80,13 @@ merging_works() {
         find "$MNT/a" -name "f*$digit" -delete
         echo "$digit" >>"$TEST_DIR/deleted"
     done
-    [ "$digit" != 9 ]
+    [ "$(tail -n 1 "$TEST_DIR/deleted")" != 9 ] || command_to 'merge full'
     sync "$MNT"
     command_to verify
 }
 
 the_rest_is_there() {
-    grep -v "f[0-9]*[02468$(tr -d '\n' <"$TEST_DIR/deleted")] " "$TEST_DIR/log" >"$TEST_DIR/log.odd"
+    grep -v "f[0-9]*[02468$(tr -d '\n' <"$TEST_DIR/deleted")] " "$TEST_DIR/log" >"$TEST_DIR/log.odd" || true
     "$TOOL" check "$MNT/a" "$TEST_DIR/log.odd"
 }
 

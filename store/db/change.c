@@ -19,6 +19,7 @@ struct names {
     struct bc_partition *inodes;          /* pinned */
     uint64_t taken;                       /* of the partition's reserved room, given to partition 1, */
     uint64_t room;                        /* where so much of it is left */
+    uint64_t promise;                     /* of that room, what stands for the records here: while the lock is held */
     struct part {
         struct bc_content content; /* of a put */
         uint8_t number[8];         /* the value of its link */
@@ -155,6 +156,31 @@ static void give_room_back(struct names *names)
     instance->reserved += names->taken;
     bc_fair_unlock(&instance->write_lock);
     bc_node_unpin(names->node);
+}
+
+/* What is reserved in the partition for these writes is free for them, while its lock is held: the room is there, and
+ * nobody else comes by. Given back after a failure, else it is used up. */
+static void take_promise(struct names *names, struct bc_partition *instance)
+{
+    uint64_t reserved = names->options && !bc_is_files(names->node) ? names->options->reserved - names->taken : 0;
+
+    names->promise = reserved < instance->reserved ? reserved : instance->reserved;
+    instance->reserved -= names->promise;
+}
+
+static void return_promise(struct names *names, struct bc_partition *instance)
+{
+    instance->reserved += names->promise;
+    names->promise = 0;
+}
+
+/* Whether the records that are planned for the partition were promised, all of them. */
+static bool is_promised(const struct names *names)
+{
+    uint64_t bound = 0;
+
+    for (size_t i = 0; i < names->change.write_count; i++) bound += bc_writes_bound(&names->change.writes[i].write, 1);
+    return names->promise > 0 && names->promise >= bound;
 }
 
 static bc_status write_contents(struct names *names)
@@ -298,6 +324,7 @@ static bc_status append_inodes(struct names *names)
     if (!change->inode_writes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < change->inode_count && status == BITCASK_OK; i++)
         status = bc_inode_encode(&change->inodes[i], &change->inode_writes[i]);
+    change->inode_writes[0].is_due = names->promise > 0;
     if (status == BITCASK_OK)
         status = bc_partition_append(inodes, change->inode_writes, change->inode_count, false, reserved);
     if (status != BITCASK_OK) return status;
@@ -315,6 +342,7 @@ static bc_status append_records(struct names *names, struct bc_partition *instan
 
     if (!writes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < change->write_count; i++) writes[i] = change->writes[i].write;
+    if (change->write_count > 0) writes[0].is_due = is_promised(names);
     status = bc_partition_append(instance, writes, change->write_count, false, 0);
     for (size_t i = 0; i < change->write_count; i++) change->writes[i].write.version = writes[i].version;
     free(writes);
@@ -327,11 +355,9 @@ static void mark_done(struct names *names)
     for (size_t i = 0; i < names->count; i++) names->ops[i].done = !names->parts[i].superseded;
 }
 
-/* What succeeded: versions, and what was reserved for it. */
-static void done(struct names *names, struct bc_partition *instance)
+/* The versions of what succeeded. */
+static void done(struct names *names)
 {
-    uint64_t reserved = names->options ? names->options->reserved - names->taken : 0;
-
     for (size_t i = 0; i < names->count; i++) {
         const struct part *part = &names->parts[i];
 
@@ -339,8 +365,6 @@ static void done(struct names *names, struct bc_partition *instance)
                                 : part->write > 0 ? names->change.writes[part->write - 1].write.version
                                                   : 0;
     }
-    if (bc_is_files(names->node)) return; /* the append took it */
-    instance->reserved -= reserved < instance->reserved ? reserved : instance->reserved;
 }
 
 /* One log alone, if that is what it comes to; else *round. */
@@ -354,12 +378,14 @@ static bc_status try_one_log(struct names *names, bool *round)
 
     if (status != BITCASK_OK) return status;
     lock_both(names, instance);
+    take_promise(names, instance);
     status = plan(names, instance);
     *round = status == BITCASK_OK && names->change.inode_count > 0 && names->change.write_count > 0;
     inodes_alone = names->change.inode_count > 0;
     if (status == BITCASK_OK && !*round) status = inodes_alone ? append_inodes(names) : append_records(names, instance);
     if (status == BITCASK_OK && !*round) mark_done(names);
-    if (status == BITCASK_OK && !*round) done(names, instance);
+    if (status == BITCASK_OK && !*round) done(names);
+    if (status != BITCASK_OK || *round) return_promise(names, instance);
     position = bc_partition_position(instance);
     bc_change_release(&names->change);
     unlock_both(names, instance);
@@ -374,18 +400,23 @@ static bc_status do_round(struct names *names)
     struct bitcask *db = names->node->db;
     struct bc_round *round = NULL;
     struct bc_partition *instance;
+    bool locked = false;
     bc_status status;
 
     bc_names_lock(db);
     status = bc_round_open(db, &round);
     if (status == BITCASK_OK) status = bc_round_add_side(round, names->node, &instance);
     if (status == BITCASK_OK) status = bc_round_lock(round);
+    locked = status == BITCASK_OK;
+    if (locked) take_promise(names, instance);
     if (status == BITCASK_OK) status = plan(names, instance);
+    names->change.is_due = is_promised(names);
     /* One log alone may be enough by now: an intent does no harm. */
     if (status == BITCASK_OK) status = bc_round_take(round, &names->change);
     if (status == BITCASK_OK) status = bc_round_commit(round);
     if (names->change.done) mark_done(names);
-    if (status == BITCASK_OK) done(names, instance);
+    if (status == BITCASK_OK) done(names);
+    if (status != BITCASK_OK && locked) return_promise(names, instance);
     bc_round_end(&round);
     bc_names_unlock(db);
     bc_change_release(&names->change);

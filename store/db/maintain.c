@@ -160,8 +160,7 @@ static uint64_t count_damaged(struct bc_partition *instance)
     return count;
 }
 
-/* Seals the active segment if there is anything in it. NOT_FOUND: dropped; POISONED, ... */
-static bc_status seal(struct bc_partition *instance)
+bc_status bc_merge_seal(struct bc_partition *instance)
 {
     bc_status status;
 
@@ -186,8 +185,8 @@ static uint32_t first_unsealed(struct bc_partition *instance)
 
 /* Once over all runs of an instance that are worth it below end_id, the oldest first. One that finds no room is passed
  * over, with *full set and the detail line in why: another one may need less, and give some back. */
-static bc_status merge_pass(struct merge *merge, struct bc_partition *instance, uint32_t end_id, bc_status *full,
-                            char why[512])
+static bc_status merge_pass(struct merge *merge, enum bc_merge_kind kind, struct bc_partition *instance,
+                            uint32_t end_id, bc_status *full, char why[512])
 {
     struct bc_merge_run run;
     uint32_t from_id = 0;
@@ -198,7 +197,7 @@ static bc_status merge_pass(struct merge *merge, struct bc_partition *instance, 
         uint64_t damaged = count_damaged(instance);
 
         if (!bc_work_pace(&merge->work, 0)) return merge->work.gone ? BITCASK_NOT_FOUND : BITCASK_CANCELLED;
-        bc_merge_plan(instance, merge->kind, from_id, &run);
+        bc_merge_plan(instance, kind, from_id, &run);
         if (run.segments == 0 || run.first_id >= end_id) break;
         status = bc_merge_run(&merge->work, instance, &run, merge->result);
         if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) {
@@ -219,7 +218,8 @@ static bc_status merge_pass(struct merge *merge, struct bc_partition *instance, 
 }
 
 /* All runs of an instance that are worth it. What is sealed while it works is for another time: beside a fast writer it
- * would never end. On a full disk as long as a pass gave room back that others lacked. */
+ * would never end. On a full disk as long as a pass gave room back that others lacked; where none did, segment by
+ * segment, which takes the least room at a time. */
 static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
 {
     const bitcask_merge_result *result = merge->result;
@@ -229,8 +229,12 @@ static bc_status merge_runs(struct merge *merge, struct bc_partition *instance)
     uint64_t before;
 
     do {
+        bc_status alone;
+
         before = result->bytes_in - result->bytes_out;
-        status = merge_pass(merge, instance, end_id, &full, why);
+        status = merge_pass(merge, merge->kind, instance, end_id, &full, why);
+        if (status == BITCASK_OK && full != BITCASK_OK && result->bytes_in - result->bytes_out <= before)
+            status = merge_pass(merge, BC_MERGE_ONE, instance, end_id, &alone, why);
     } while (status == BITCASK_OK && full != BITCASK_OK && result->bytes_in - result->bytes_out > before);
     return status == BITCASK_OK && full != BITCASK_OK ? bc_fail(full, "%s", why) : status;
 }
@@ -243,7 +247,7 @@ static bc_status merge_one(void *context, struct bitcask_partition *node)
 
     if (status != BITCASK_OK) return note_failure(&merge->first, status);
     status = bc_work_at(&merge->work, node, instance);
-    if (status == BITCASK_OK && bc_merge_wants_rotation(instance, merge->kind)) status = seal(instance);
+    if (status == BITCASK_OK && bc_merge_wants_rotation(instance, merge->kind)) status = bc_merge_seal(instance);
     /* No room for the next active segment: all the more reason to merge what is sealed. */
     if (status == BITCASK_NO_SPACE || status == BITCASK_QUOTA) status = BITCASK_OK;
     if (status == BITCASK_OK) status = merge_runs(merge, instance);
@@ -286,7 +290,7 @@ static bc_status rotate_one(void *context, struct bitcask_partition *node)
     bc_status status = bc_node_pin(node, &instance);
 
     if (status == BITCASK_OK) {
-        status = seal(instance);
+        status = bc_merge_seal(instance);
         bc_node_unpin(node);
     }
     return note_failure(context, status);

@@ -48,6 +48,9 @@ void bc_db_get_activity(struct bitcask *db, bitcask_activity *activity);
 bc_status bc_merge_run(struct bc_work *work, struct bc_partition *instance, const struct bc_merge_run *run,
                        bitcask_merge_result *result);
 
+/* Seals the active segment if there is anything in it. NOT_FOUND: dropped; POISONED, ... */
+bc_status bc_merge_seal(struct bc_partition *instance);
+
 /* ---- verify_links.c ---- */
 
 /* Holds all names against the inodes, and these against their extents; tells what does not agree. Nothing is locked or

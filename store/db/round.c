@@ -15,7 +15,7 @@ struct side {
     struct bc_write *writes; /* owned */
     size_t count, write_room;
     struct bc_append_memory memory;
-    bool deletion;         /* nothing but that is written */
+    bool due;              /* nothing is written but tombstones, and what was promised */
     uint64_t room;         /* reserved for them */
     uint64_t last_version; /* to be put back if the round fails */
 };
@@ -133,7 +133,7 @@ bc_status bc_round_add_side(struct bc_round *round, struct bitcask_partition *no
         if (!list) return BITCASK_NO_MEMORY;
         round->sides = list;
         side = &list[round->side_count];
-        *side = (struct side){.node = node, .deletion = true};
+        *side = (struct side){.node = node, .due = true};
         status = bc_node_pin(node, &side->instance);
         if (status != BITCASK_OK) return status;
         round->side_count++;
@@ -232,12 +232,13 @@ static bc_status reserve(struct bc_round *round, struct bc_change *change)
         struct bc_write *write = &change->writes[i].write;
         struct side *side = find_side(round, change->writes[i].node);
         uint64_t bound = bc_writes_bound(write, 1);
-        bc_status status = bc_partition_make_ready(side->instance, bound, (write->flags & BC_RECORD_TOMBSTONE) != 0);
+        bool due = change->is_due || (write->flags & BC_RECORD_TOMBSTONE) != 0;
+        bc_status status = bc_partition_make_ready(side->instance, bound, due);
 
         if (status != BITCASK_OK) return status; /* what the first ones reserved is given back with the round */
         side->instance->reserved += bound;
         side->room += bound;
-        side->deletion = side->deletion && (write->flags & BC_RECORD_TOMBSTONE);
+        side->due = side->due && due;
         if (!write->has_crc) {
             write->value_crc = bc_crc32c(0, write->value, write->value_size);
             write->has_crc = true;
@@ -284,7 +285,7 @@ static bc_status make_sides_ready(struct bc_round *round)
 
         if (side->room == 0) continue;
         side->instance->reserved -= side->room;
-        status = bc_partition_make_ready(side->instance, side->room, side->deletion);
+        status = bc_partition_make_ready(side->instance, side->room, side->due);
         side->instance->reserved += side->room;
     }
     return status;
@@ -422,15 +423,15 @@ static bool give_room(struct bc_round *round)
 static bc_status write_intents(struct bc_round *round, bool *logged)
 {
     struct batch batch = {0};
-    bool deletion = true;
+    bool due = true;
     bool poisoned = atomic_load(&round->inodes->poisoned);
     bc_status status = make_batch(round, &batch);
 
     for (size_t i = 0; i < round->count; i++)
         for (size_t n = 0; n < round->changes[i]->write_count; n++)
-            deletion &= (round->changes[i]->writes[n].write.flags & BC_RECORD_TOMBSTONE) != 0;
+            due &= round->changes[i]->is_due || (round->changes[i]->writes[n].write.flags & BC_RECORD_TOMBSTONE) != 0;
     /* With the records of inodes that lose a name, and keep others. */
-    if (status == BITCASK_OK) batch.writes[0].is_due = deletion;
+    if (status == BITCASK_OK) batch.writes[0].is_due = due;
     if (status == BITCASK_OK) status = bc_partition_append_synced(round->inodes, batch.writes, batch.count);
     /* Whoever promised a rename had room reserved for both logs in the one that it goes to. */
     if (bc_is_full(status) && batch.count > 0 && give_room(round))

@@ -26,6 +26,7 @@ struct bc_change {
     struct bc_inode *inodes;
     size_t inode_count, inode_room;
     struct bc_write *inode_writes; /* get their versions; while the round is under way */
+    bool is_due;                   /* the room for its records was promised */
     bool done;                     /* its inodes are in the log, and it will not be undone */
 };
 

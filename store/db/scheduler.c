@@ -7,6 +7,7 @@
  * one run at most.
  */
 #include "db/maintain.h"
+#include "db/reclaim.h"
 
 #define SECOND_NS 1000000000u
 #define LOOK_NS (1u * (uint64_t)SECOND_NS)
@@ -65,6 +66,7 @@ static bool merge_one_run(struct bc_work *work, struct bitcask_partition *node)
         bc_merge_plan(instance, BC_MERGE_DUE, 0, &run);
         status = run.segments > 0 ? bc_work_at(work, node, instance) : BITCASK_NOT_FOUND;
         if (status == BITCASK_OK) status = bc_merge_run(work, instance, &run, &result);
+        if (bc_is_full(status)) status = bc_reclaim_segment(work, instance, &result);
         note_end(work, node, status);
         bc_work_end(work, status, &result, NULL);
     }

@@ -11,7 +11,8 @@
 enum bc_merge_kind {
     BC_MERGE_DUE,   /* what the scheduler would: half of it dead, or small neighbours in number */
     BC_MERGE_WORTH, /* whatever gives space back, or joins small neighbours */
-    BC_MERGE_FULL   /* everything */
+    BC_MERGE_FULL,  /* everything */
+    BC_MERGE_ONE    /* what gives space back, each segment by itself: on a full disk, where there is room for little */
 };
 
 /* A run of neighbouring sealed segments, by their ids. */

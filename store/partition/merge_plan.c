@@ -87,6 +87,7 @@ static void grow(const struct candidate *list, size_t count, size_t at, enum bc_
 {
     unsigned percent = kind == BC_MERGE_DUE ? JOIN_PERCENT : WORTH_PERCENT;
 
+    if (kind == BC_MERGE_ONE) size = 0;
     *run = (struct bc_merge_run){0};
     for (size_t i = at; i < count && !list[i].damaged; i++) {
         bool small = list[i].keeps < size / SMALL_SHARE;

@@ -103,6 +103,22 @@ static bc_status fill(struct bc_reserve *reserve)
     return BITCASK_OK;
 }
 
+/* What came back is given up no more: merges have it first, which bring back what deletions took. */
+static void settle(struct bc_reserve *reserve)
+{
+    static const enum bc_reserve_use order[BC_RESERVE_USES] = {BC_RESERVE_MERGE, BC_RESERVE_DELETION};
+    uint64_t missing = reserve->wanted > reserve->size ? reserve->wanted - reserve->size : 0;
+    uint64_t given = reserve->given[BC_RESERVE_DELETION] + reserve->given[BC_RESERVE_MERGE];
+
+    for (size_t i = 0; i < BC_RESERVE_USES && given > missing; i++) {
+        uint64_t *share = &reserve->given[order[i]], back = given - missing;
+
+        if (back > *share) back = *share;
+        *share -= back;
+        given -= back;
+    }
+}
+
 static bc_status make_whole(struct bc_reserve *reserve)
 {
     bc_status status = BITCASK_OK;
@@ -114,7 +130,7 @@ static bc_status make_whole(struct bc_reserve *reserve)
         status = fill(reserve);
     else if (reserve->size > reserve->wanted)
         (void)cut(reserve, reserve->wanted);
-    if (status == BITCASK_OK) reserve->given[BC_RESERVE_DELETION] = reserve->given[BC_RESERVE_MERGE] = 0;
+    settle(reserve);
     atomic_store(&reserve->lacking, status != BITCASK_OK);
     return status;
 }

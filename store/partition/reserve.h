@@ -34,7 +34,7 @@ struct bc_reserve {
     int fd;                          /* -1: no file yet. Guarded by lock, as are all to the end: */
     uint64_t size;                   /* of the file, all of it blocks */
     uint64_t wanted;                 /* what it is when it is whole */
-    uint64_t given[BC_RESERVE_USES]; /* since it was whole the last time */
+    uint64_t given[BC_RESERVE_USES]; /* and not come back; at most what is missing of the file */
     bool lent;                       /* a merge works with its share, which nobody is to lay out again meanwhile */
     bool useless;                    /* it cannot be had here: done without */
     bool used;                       /* in this session: laid out or given up */

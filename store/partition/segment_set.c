@@ -308,6 +308,10 @@ bc_status bc_partition_rotate(struct bc_partition *partition)
 
     if (partition->reserved > 0) status = rotate(partition, true);
     if (!bc_is_full(status) || partition->active != full) return status;
+    /* Where that could not be found again the segment stays: what was promised would be lost with its room. */
+    if (partition->reserved > 0 && !partition->cannot_allocate &&
+        !bc_reserve_suffices(partition->env->reserve, BC_RESERVE_DELETION, partition->reserved + 2 * BLOCK))
+        return status;
     status = rotate(partition, false);
     /* What was promised comes first, be it at the expense of deletions. If it fails, the writes say so. */
     if (status == BITCASK_OK && partition->reserved > 0 && !partition->cannot_allocate)
