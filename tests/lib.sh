@@ -13,6 +13,11 @@ export LC_ALL=C
 umask 022
 # A make in a test is its own, and not one of `make check`: the lists of tests that are handed down there would be its.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
+# Nor are its descriptors a test's, which counts its own. 255 is this script.
+for descriptor in /proc/$$/fd/*; do
+    descriptor=${descriptor##*/}
+    if [ "$descriptor" -gt 2 ] && [ "$descriptor" -ne 255 ]; then eval "exec $descriptor>&-"; fi
+done
 
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TEST_NAME=$(basename "$0" .sh)

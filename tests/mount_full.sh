@@ -111,7 +111,7 @@ for ((cycle = 1; cycle <= CYCLES; cycle++)); do
     mount_store -o segment_size=512K || die "mount"
     check "cycle $cycle: filled until writes fail" fill "$cycle"
     check "cycle $cycle: all acknowledged is there" acknowledged_is_there
-    case $((cycle / 2 % 3)) in
+    case $(((cycle + 1) % 3)) in
         0)
             # Closing, and opening, a store on a full disk.
             check "cycle $cycle: unmounts full" unmount_store

@@ -289,6 +289,125 @@ static void what_was_promised_is_kept_whatever_deletions_take(void)
     end();
 }
 
+/* A large value goes with a record of the directory, and one of partition 1: these were promised too, and want no
+ * reserve that is whole. */
+static void what_was_promised_of_large_values_is_kept(void)
+{
+    enum { COUNT = 20 };
+    static char value[LARGE_SIZE];
+    const uint64_t bound = bitcask_record_bound(8, 0, 0) + bitcask_record_bound(8, 8, 0);
+    bitcask_writer *writers[COUNT];
+    bitcask_batch *batch = NULL;
+    uint64_t versions[COUNT];
+
+    begin();
+    fill();
+    for (int i = 0; i < COUNT; i++) {
+        writers[i] = NULL;
+        EXPECT(BITCASK_OK, bitcask_writer_open(root, NULL, &writers[i]));
+        EXPECT(BITCASK_OK, bitcask_writer_write(writers[i], 0, value, sizeof value));
+        EXPECT(BITCASK_OK, bitcask_reserve(root, bound));
+    }
+    others_take_all();
+    CU_ASSERT(bc_reserve_give(&db->reserve, BC_RESERVE_DELETION, 4096));
+    others_take_all();
+    EXPECT(BITCASK_OK, bitcask_batch_open(root, &batch));
+    for (int i = 0; i < COUNT; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "prom%04d", i);
+        EXPECT(BITCASK_OK, bitcask_batch_put_writer(batch, key, 8, writers[i], NULL));
+    }
+    EXPECT(BITCASK_OK, bitcask_batch_commit(batch, 0, COUNT * bound, versions));
+    bitcask_batch_close(&batch);
+    for (int i = 0; i < COUNT; i++) bitcask_writer_close(&writers[i]);
+    CU_ASSERT_EQUAL(root->instance->reserved, 0);
+    end();
+}
+
+/* Of many keys the tombstones alone take more than is kept for them: then what they left dead is merged. */
+static void deletions_have_the_room_of_what_they_leave_dead(void)
+{
+    enum { COUNT = 8000, KEY = 60, VALUE = 2000 };
+    static char value[VALUE];
+    char key[KEY + 1];
+
+    begin();
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof key, "%060d", i);
+        EXPECT(BITCASK_OK, bitcask_put(root, key, KEY, value, sizeof value, NULL, NULL));
+    }
+    close_store();
+    others_take_all();
+    open_store();
+    CU_ASSERT(reserve_size() < COUNT * KEY);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(key, sizeof key, "%060d", i);
+        EXPECT(BITCASK_OK, bitcask_delete(root, key, KEY, NULL));
+    }
+    EXPECT(BITCASK_OK, bitcask_merge(root, &(bitcask_merge_options){.flags = BITCASK_MERGE_FULL}, NULL));
+    bc_sim_set_room(sim, 0);
+    CU_ASSERT(bc_sim_used(sim) < 2 * BC_RESERVE_LEAST + 100000);
+    end();
+}
+
+/* A run of segments wants more room than there is; each of them alone does not. */
+static void a_merge_goes_segment_by_segment_where_room_is_short(void)
+{
+    enum { SEGMENTS = 8, BLOCKS = 60, LIVE = 4 };
+    bitcask_merge_result result;
+
+    begin();
+    for (int s = 0; s < SEGMENTS; s++) {
+        for (int i = 0; i < BLOCKS; i++) EXPECT(BITCASK_OK, put(root, "block", s * BLOCKS + i, 4000));
+        for (int i = LIVE; i < BLOCKS; i++) {
+            char key[16];
+            snprintf(key, sizeof key, "block%03d", s * BLOCKS + i);
+            EXPECT(BITCASK_OK, bitcask_delete(root, key, 8, NULL));
+        }
+        EXPECT(BITCASK_OK, bitcask_rotate(root, 0));
+    }
+    close_store();
+    others_take_all();
+    open_store();
+    CU_ASSERT(reserve_size() / 2 < SEGMENTS * LIVE * 4000);
+    EXPECT(BITCASK_OK, bitcask_merge(root, &(bitcask_merge_options){.flags = BITCASK_MERGE_FULL}, &result));
+    CU_ASSERT(result.bytes_out < result.bytes_in / 4);
+    for (int s = 0; s < SEGMENTS; s++) {
+        char key[16];
+        bitcask_value *value = NULL;
+        snprintf(key, sizeof key, "block%03d", s * BLOCKS);
+        EXPECT(BITCASK_OK, bitcask_get(root, key, 8, &value));
+        bitcask_value_unpin(&value);
+    }
+    end();
+}
+
+/* What a merge was lent and gave back, but for a block, the next one has. */
+static void what_came_back_in_part_can_be_lent_again(void)
+{
+    struct bc_reserve reserve;
+    int fd = -1;
+
+    sim = bc_sim_open(5);
+    EXPECT(BITCASK_OK, bc_io_open(bc_sim_io(sim), BC_AT_CWD, "/", BC_OPEN_READ | BC_OPEN_DIRECTORY, &fd));
+    EXPECT(BITCASK_OK, bc_reserve_open(&reserve, bc_sim_io(sim), fd));
+    EXPECT(BITCASK_OK, bc_reserve_keep(&reserve, 0));
+    others_take_all();
+    for (uint64_t i = 1; i <= 4; i++) {
+        uint64_t before = reserve.size;
+        CU_ASSERT(bc_reserve_lend(&reserve));
+        CU_ASSERT_EQUAL(reserve.size, before - (BC_RESERVE_LEAST / 2 - (i - 1) * 4096));
+        bc_sim_set_room(sim, bc_sim_used(sim) + before - reserve.size - 4096);
+        bc_reserve_refill(&reserve, true);
+        CU_ASSERT_EQUAL(reserve.size, before - 4096);
+        CU_ASSERT_EQUAL(reserve.given[BC_RESERVE_MERGE], i * 4096);
+        CU_ASSERT_EQUAL(reserve.given[BC_RESERVE_DELETION], 0);
+    }
+    bc_reserve_close(&reserve);
+    EXPECT(BITCASK_OK, bc_io_close(bc_sim_io(sim), &fd));
+    bc_sim_close(&sim);
+}
+
 /* What is live in a segment has to be written before the segment can go. */
 static void a_merge_has_room_for_a_little_that_lives(void)
 {
@@ -425,6 +544,10 @@ int main(void)
         {"they work after puts that filled the disk", they_work_after_puts_that_filled_the_disk},
         {"nothing else grows into what is kept", nothing_else_grows_into_what_is_kept},
         {"what was promised is kept whatever deletions take", what_was_promised_is_kept_whatever_deletions_take},
+        {"what was promised of large values is kept", what_was_promised_of_large_values_is_kept},
+        {"deletions have the room of what they leave dead", deletions_have_the_room_of_what_they_leave_dead},
+        {"a merge goes segment by segment where room is short", a_merge_goes_segment_by_segment_where_room_is_short},
+        {"what came back in part can be lent again", what_came_back_in_part_can_be_lent_again},
         {"a merge has room for a little that lives", a_merge_has_room_for_a_little_that_lives},
         {"a round of deletions has room for all of them", a_round_of_deletions_has_room_for_all_of_them},
         {"the reserve follows what the store holds", the_reserve_follows_what_the_store_holds},
