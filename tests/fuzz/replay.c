@@ -1,8 +1,9 @@
 /* replay.c - calls a fuzz target without a fuzzer: with each file of its corpus, then with these changed at random.
  *
  * fuzz_NAME [FILE...]: without files those of tests/fuzz/corpus/NAME. ROUNDS: how many changed inputs there are for
- * each file (200, but 4,000 in all; with LONG=1 10,000); SEED: of the changes. An input that ends the process is left
- * as crash-NAME in the directory of the build, to be looked at, and to be added to the corpus.
+ * each file (200, or of a large corpus 4,000 in all; with LONG=1 10,000, or 10,000 in all); SEED: of the changes. An
+ * input that ends the process is left as crash-NAME in the directory of the build, to be looked at, and to be added to
+ * the corpus.
  */
 #include <dirent.h>
 #include <signal.h>
@@ -128,8 +129,9 @@ static size_t change(uint8_t *data, size_t size, uint64_t *rng)
 int main(int argc, char **argv)
 {
     static uint8_t changed[INPUT_MAX];
-    uint64_t rng = fixture_number("SEED", 1),
-             rounds = fixture_number("ROUNDS", fixture_number("LONG", 0) ? 10000 : 200);
+    bool is_long = fixture_number("LONG", 0) > 0;
+    uint64_t rng = fixture_number("SEED", 1), rounds = fixture_number("ROUNDS", 0);
+    bool given = rounds > 0;
     const char *slash = strrchr(argv[0], '/');
     name = slash ? slash + 1 : argv[0];
     if (strncmp(name, "lt-", 3) == 0) name += 3;
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) add_file(argv[i]);
     if (argc == 1) add_corpus();
     /* A large corpus of inputs that take long, each a whole store, must not take minutes. */
-    if (rounds == 200 && input_count > 20) rounds = 4000 / input_count;
+    if (!given) rounds = input_count > 20 ? (is_long ? 10000 : 4000) / input_count : is_long ? 10000 : 200;
     for (size_t i = 0; i < input_count; i++) run(inputs[i].data, inputs[i].size);
     for (size_t i = 0; i < input_count && argc == 1; i++) {
         for (uint64_t round = 0; round < rounds; round++) {
