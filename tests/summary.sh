@@ -42,7 +42,7 @@ SIGTERM under load                      |ROUNDS |SIGTERM              |50
 cycles of a full disk                   |CYCLES |full disk            |100
 jumps of the clock                      |JUMPS  |of the clock         |1000
 racing opens                            |OPENS  |raced                |1000
-accesses by owner, others, root         |MATRIX |cells                |1000
+accesses by owner, others, root         |MATRIX |cells                |900
 calls of 8 clients beside merges        |LOAD   |calls                |100000
 '
 [ -z "${SUMMARY_ROWS:-}" ] || rows=$(cat "$SUMMARY_ROWS")
