@@ -180,6 +180,11 @@ stopped() {
     pid=$!
     BACKGROUND+=("$pid")
     wait_catching "$pid"
+    # It has the store: before that a second one would be first.
+    for _ in $(seq 6000); do
+        [ ! -e "/proc/$pid/fd" ] || ! find "/proc/$pid/fd" -lname '*/m6/LOCK' 2>/dev/null | grep -q . || break
+        sleep 0.02
+    done
     # Reading goes on meanwhile; a second writer is refused.
     "$BITCASK" get m6 dir/kept | cmp - m6.value
     if "$BITCASK" merge m6 2>refused; then return 1; fi
