@@ -221,7 +221,9 @@ BITCASK_API bitcask_status bitcask_put(bitcask_partition *partition, const void 
                                        uint64_t *version);
 
 /* Deletes key; of a file with several names that one. Where it is a name of an inode it syncs. NOT_FOUND if there is
- * none; IS_PARTITION: see bitcask_partition_drop(). */
+ * none; IS_PARTITION: see bitcask_partition_drop(). On a full disk it uses room that is kept for deletions; where that is
+ * used up it first merges what they left dead, for some seconds at most, and fails with NO_SPACE if nothing comes of it;
+ * likewise bitcask_move() and bitcask_partition_drop(). */
 BITCASK_API bitcask_status bitcask_delete(bitcask_partition *partition, const void *key, size_t key_size,
                                           const bitcask_write_options *options);
 
