@@ -125,7 +125,7 @@ bad_command_lines() {
     refuses "-o commit_ms=-1" "$BITCASKFS" -o commit_ms=-1 "$STORE" "$MNT"
     refuses "-o interval=0" "$BITCASKFS" -o interval=0 "$STORE" "$MNT"
     refuses "-o max_open=99999999999999999999" "$BITCASKFS" -o max_open=99999999999999999999 "$STORE" "$MNT"
-    refuses "-o max_nodes=999: must be a number from 1000" "$BITCASKFS" -o max_nodes=999 "$STORE" "$MNT"
+    refuses "-o max_nodes=99: must be a number from 100" "$BITCASKFS" -o max_nodes=99 "$STORE" "$MNT"
     refuses "-o segment_size=4G" "$BITCASKFS" -o segment_size=4G "$STORE" "$MNT"
     refuses "-o segment_size=1X" "$BITCASKFS" -o segment_size=1X "$STORE" "$MNT"
     refuses "-o memory=63K" "$BITCASKFS" -o memory=63K "$STORE" "$MNT"
