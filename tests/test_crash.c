@@ -171,7 +171,7 @@ static uint64_t script_seed;
 
 static uint64_t number_of_scripts(void)
 {
-    return fixture_number("CRASH_SCRIPTS", fixture_number("LONG", 0) ? 20 : 3);
+    return fixture_number("CRASH_SCRIPTS", fixture_number("LONG", 0) ? 10 : 3);
 }
 
 static void random_script(struct world *world)

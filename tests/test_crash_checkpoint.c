@@ -153,7 +153,7 @@ static uint64_t script_seed;
 
 static uint64_t number_of_scripts(void)
 {
-    return fixture_number("CRASH_SCRIPTS", fixture_number("LONG", 0) ? 20 : 2);
+    return fixture_number("CRASH_SCRIPTS", fixture_number("LONG", 0) ? 10 : 2);
 }
 
 /* Names that are never partitions in random scripts. */
