@@ -182,7 +182,7 @@ stopped() {
     wait_catching "$pid"
     # It has the store: before that a second one would be first.
     for _ in $(seq 6000); do
-        [ ! -e "/proc/$pid/fd" ] || ! find "/proc/$pid/fd" -lname '*/m6/LOCK' 2>/dev/null | grep -q . || break
+        if find "/proc/$pid/fd" -lname '*/m6/LOCK' 2>/dev/null | grep -q .; then break; fi
         sleep 0.02
     done
     # Reading goes on meanwhile; a second writer is refused.

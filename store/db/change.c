@@ -170,7 +170,7 @@ static void take_promise(struct names *names, struct bc_partition *instance)
 
 static void return_promise(struct names *names, struct bc_partition *instance)
 {
-    instance->reserved += names->promise;
+    if (names->promise > 0) instance->reserved += names->promise; /* else nothing was taken, maybe not even the lock */
     names->promise = 0;
 }
 
@@ -178,7 +178,6 @@ static void return_promise(struct names *names, struct bc_partition *instance)
 static bool is_promised(const struct names *names)
 {
     uint64_t bound = 0;
-
     for (size_t i = 0; i < names->change.write_count; i++) bound += bc_writes_bound(&names->change.writes[i].write, 1);
     return names->promise > 0 && names->promise >= bound;
 }
@@ -342,7 +341,7 @@ static bc_status append_records(struct names *names, struct bc_partition *instan
 
     if (!writes) return BITCASK_NO_MEMORY;
     for (size_t i = 0; i < change->write_count; i++) writes[i] = change->writes[i].write;
-    if (change->write_count > 0) writes[0].is_due = is_promised(names);
+    writes[0].is_due = is_promised(names); /* there is room for one more than there are */
     status = bc_partition_append(instance, writes, change->write_count, false, 0);
     for (size_t i = 0; i < change->write_count; i++) change->writes[i].write.version = writes[i].version;
     free(writes);
@@ -399,16 +398,14 @@ static bc_status do_round(struct names *names)
 {
     struct bitcask *db = names->node->db;
     struct bc_round *round = NULL;
-    struct bc_partition *instance;
-    bool locked = false;
+    struct bc_partition *instance = NULL;
     bc_status status;
 
     bc_names_lock(db);
     status = bc_round_open(db, &round);
     if (status == BITCASK_OK) status = bc_round_add_side(round, names->node, &instance);
     if (status == BITCASK_OK) status = bc_round_lock(round);
-    locked = status == BITCASK_OK;
-    if (locked) take_promise(names, instance);
+    if (status == BITCASK_OK) take_promise(names, instance);
     if (status == BITCASK_OK) status = plan(names, instance);
     names->change.is_due = is_promised(names);
     /* One log alone may be enough by now: an intent does no harm. */
@@ -416,7 +413,7 @@ static bc_status do_round(struct names *names)
     if (status == BITCASK_OK) status = bc_round_commit(round);
     if (names->change.done) mark_done(names);
     if (status == BITCASK_OK) done(names);
-    if (status != BITCASK_OK && locked) return_promise(names, instance);
+    if (status != BITCASK_OK) return_promise(names, instance);
     bc_round_end(&round);
     bc_names_unlock(db);
     bc_change_release(&names->change);
